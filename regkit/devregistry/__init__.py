@@ -1,0 +1,1 @@
+"""The embedded registry: the server half of the protocol."""

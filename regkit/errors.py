@@ -1,0 +1,106 @@
+"""What can go wrong, by meaning; each class carries its exit code.
+
+::
+
+    RegkitError                1   failed
+    ├── UsageError             2   bad input or configuration, a tool that is missing
+    ├── AccessDenied           4   the registry refuses these credentials
+    ├── NotFound               5   no such repository, tag, manifest or blob
+    ├── BuildFailed            6   a RUN step, a base image
+    ├── VerificationFailed     7   what is there isn't what it should be
+    │   └── ContentMismatch    7   bytes that don't have their digest or size
+    ├── PartlyDone             8   the release is up, a later step isn't
+    ├── Refused                9   unsafe, immutable, or the registry can't
+    ├── Unavailable           75   temporary or unreachable: try again
+    ├── Interrupted          130   Ctrl-C, SIGTERM
+    └── ProtocolError          1   the other side broke its specification
+        └── UnexpectedStatus   1   an HTTP answer that its specification doesn't name
+"""
+
+from __future__ import annotations
+
+
+class RegkitError(Exception):
+    """One sentence (what, where) and, where there is one, a hint with the next step."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(RegkitError):
+    """The input or the configuration is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class AccessDenied(RegkitError):
+    """The registry doesn't let these credentials in."""
+
+    exit_code = 4
+
+
+class NotFound(RegkitError):
+    """A repository, tag, manifest or blob that isn't there."""
+
+    exit_code = 5
+
+
+class BuildFailed(RegkitError):
+    """BuildKit could not build; `log` holds the failing step's own lines."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, hint: str | None = None, log: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.log = log
+
+
+class VerificationFailed(RegkitError):
+    """What is there isn't what it should be."""
+
+    exit_code = 7
+
+
+class ContentMismatch(VerificationFailed):
+    """Bytes that don't have the digest or the size that was promised."""
+
+
+class PartlyDone(RegkitError):
+    """The release is up, a later step isn't; the message says whether a rerun can finish it."""
+
+    exit_code = 8
+
+
+class Refused(RegkitError):
+    """Unsafe, immutable, or something that the registry can't do; nothing was changed."""
+
+    exit_code = 9
+
+
+class Unavailable(RegkitError):
+    """Temporary or unreachable: trying again later may work."""
+
+    exit_code = 75
+
+
+class Interrupted(RegkitError):
+    """Stopped from outside."""
+
+    exit_code = 130
+
+
+class ProtocolError(RegkitError):
+    """The other side broke its specification."""
+
+
+class UnexpectedStatus(ProtocolError):
+    """An HTTP answer that its specification doesn't name for this request."""
+
+    def __init__(self, message: str, *, status: int, codes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.codes = codes

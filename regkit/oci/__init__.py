@@ -1,0 +1,1 @@
+"""Pure data of the image and distribution specifications; standard library only."""

@@ -1,0 +1,90 @@
+"""Descriptors: what a piece of content is (image-spec, descriptor.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+from regkit.errors import ProtocolError, UsageError
+from regkit.oci import mediatype
+from regkit.oci.digest import Digest
+from regkit.oci.platform import Platform
+
+_KNOWN = ("mediaType", "digest", "size", "platform", "annotations", "artifactType")
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Media type, digest, size in bytes, and what an index says of it; unknown fields are kept in `extra`."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default=_EMPTY, hash=False)
+    artifact_type: str | None = None
+    extra: Mapping[str, Any] = field(default=_EMPTY, hash=False)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether this is an OCI index or a Docker manifest list."""
+        return self.media_type in mediatype.INDEXES
+
+    @property
+    def is_manifest(self) -> bool:
+        """Whether this is served under `/manifests/` rather than `/blobs/`."""
+        return self.media_type in mediatype.MANIFESTS
+
+    @property
+    def attests(self) -> Digest | None:
+        """The image that this attestation manifest belongs to, where BuildKit says so."""
+        if self.annotations.get("vnd.docker.reference.type") != "attestation-manifest":
+            return None
+        return Digest(self.annotations.get("vnd.docker.reference.digest", ""))
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes) -> Self:
+        """Describe bytes that are at hand."""
+        return cls(media_type, Digest.of(data), len(data))
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Read a descriptor; raise ProtocolError where its required fields are missing or wrong."""
+        if not isinstance(data, dict):
+            raise ProtocolError("a descriptor isn't a JSON object")
+        media_type, digest, size = data.get("mediaType"), data.get("digest"), data.get("size")
+        if not isinstance(media_type, str) or not isinstance(digest, str):
+            raise ProtocolError("a descriptor lacks its mediaType or digest")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ProtocolError(f"the descriptor of {digest[:80]!r} has no valid size")
+        platform, annotations = data.get("platform"), data.get("annotations") or {}
+        if not isinstance(annotations, dict):
+            raise ProtocolError(f"the descriptor of {digest[:80]!r} has annotations that aren't an object")
+        artifact_type = data.get("artifactType")
+        try:
+            checked = Digest(digest)
+        except UsageError as error:
+            raise ProtocolError(f"a descriptor's digest is invalid: {error.message}") from None
+        return cls(
+            media_type,
+            checked,
+            size,
+            Platform.from_json(platform) if isinstance(platform, dict) else None,
+            MappingProxyType({str(k): str(v) for k, v in annotations.items()}),
+            artifact_type if isinstance(artifact_type, str) else None,
+            MappingProxyType({k: v for k, v in data.items() if k not in _KNOWN}),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON object, with the unknown fields that it came with."""
+        data: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.platform is not None:
+            data["platform"] = self.platform.to_json()
+        if self.annotations:
+            data["annotations"] = dict(self.annotations)
+        if self.artifact_type is not None:
+            data["artifactType"] = self.artifact_type
+        return data | dict(self.extra)

@@ -1,0 +1,1 @@
+"""The distribution specification without I/O: flows that yield requests and receive responses."""

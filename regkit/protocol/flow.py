@@ -1,0 +1,169 @@
+"""Flows: one protocol exchange each, without I/O.
+
+A flow is a flat generator: it yields a `Request`, receives a `Response` and returns a value. A send that failed
+is thrown into it. Whoever drives it decides what a request becomes: HTTP, or a call of the embedded registry.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from regkit.errors import AccessDenied, NotFound, ProtocolError, RegkitError, Unavailable, UnexpectedStatus
+
+ERROR_LIMIT = 64 * 1024
+"""How much of an error's body is read, in bytes."""
+
+
+class Source(Protocol):
+    """Content that can be read, and read again: `size` bytes, a new stream at each `open()`."""
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """Start reading from the beginning; the caller closes it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """A Source over bytes at hand."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.data)
+
+    def open(self) -> BinaryIO:
+        """Start reading from the beginning."""
+        return io.BytesIO(self.data)
+
+
+_NOTHING = Bytes(b"")
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+_PHRASES = frozenset(HTTPStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a request needs to be allowed: a repository and actions (distribution, token scope)."""
+
+    repository: str
+    actions: str
+    """Comma-separated, sorted: `pull`, or `pull,push`."""
+
+    def __str__(self) -> str:
+        """Give the token server's spelling."""
+        return f"repository:{self.repository}:{self.actions}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be asked. `url` is a path on the registry (`/v2/…`), or absolute where the registry said so."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = _EMPTY
+    body: Source = _NOTHING
+    scope: Scope | None = None
+    replayable: bool = True
+    """Whether sending it twice does no harm; else a failed send is the flow's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What was answered. `headers` have lower-case keys; `body` is a stream that is read at most once."""
+
+    status: int
+    headers: Mapping[str, str] = _EMPTY
+    body: BinaryIO = field(default_factory=io.BytesIO)
+    url: str = ""
+    """Where the answer came from, as an absolute URL: what a relative `Location` is joined to."""
+
+    def read(self, limit: int) -> bytes:
+        """Read the whole body; raise ProtocolError where it is larger than `limit` bytes."""
+        data = bytearray()
+        while chunk := self.body.read(min(limit + 1 - len(data), 1 << 16)):
+            data += chunk
+            if len(data) > limit:
+                raise ProtocolError(f"the answer from {self.url or 'the registry'} is larger than {limit} bytes")
+        return bytes(data)
+
+    def json(self, limit: int) -> Any:
+        """Read the body as JSON; raise ProtocolError where it isn't."""
+        try:
+            return json.loads(self.read(limit))
+        except (ValueError, RecursionError):
+            raise ProtocolError(f"the answer from {self.url or 'the registry'} isn't valid JSON") from None
+
+
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Request, Response, T]
+Send = Callable[[Request], Response]
+
+
+def drive(flow: Flow[T], send: Send) -> T:
+    """Run a flow to its end; what `send` raises is thrown into it."""
+    try:
+        request = next(flow)
+        while True:
+            try:
+                response = send(request)
+            except RegkitError as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(response)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+
+
+def expect(response: Response, *statuses: int, what: str) -> Response:
+    """Give the response back if its status is one of `statuses`; else raise what it means.
+
+    `what` completes the sentence "can't …". The registry's own codes and messages are in it
+    (distribution-spec, Error Codes); a body that isn't the specification's JSON is left out.
+    """
+    if response.status in statuses:
+        return response
+    codes, said = read_errors(response)
+    status = (
+        f"{response.status} {HTTPStatus(response.status).phrase}"
+        if response.status in _PHRASES
+        else str(response.status)
+    )
+    message = f"can't {what}: {urlsplit(response.url).netloc or 'the registry'} answered {status}{said}"
+    if response.status in (401, 403):
+        raise AccessDenied(message)
+    if response.status in (404, 410):
+        raise NotFound(message)
+    if response.status in (408, 429) or response.status >= 500:
+        raise Unavailable(message, hint="try again later")
+    raise UnexpectedStatus(message, status=response.status, codes=codes)
+
+
+def read_errors(response: Response) -> tuple[tuple[str, ...], str]:
+    """Read the specification's `errors` list: the codes, and a text ` (CODE: message; …)` or nothing."""
+    try:
+        errors = json.loads(response.body.read(ERROR_LIMIT))["errors"]
+        pairs = [(str(e.get("code", "")), str(e.get("message", ""))) for e in errors]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RegkitError):
+        return (), ""
+    text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)
+    return tuple(code for code, _ in pairs), f" ({printable(text)})" if text else ""
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Make a registry's text safe to show: no control characters, bounded."""
+    return "".join(c if c.isprintable() else " " for c in text[:limit])

@@ -1,0 +1,1 @@
+"""Where content lives: one abstraction, a file for each kind."""

@@ -1,0 +1,61 @@
+"""Target: where content lives. Every verb works on each kind, through this one abstraction."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import Manifest
+from regkit.protocol.flow import Source
+
+
+class Target(Protocol):
+    """A repository, an image layout, …; a context manager: what is local commits when it ends well.
+
+    "Cannot" is an answer, not an exception: `untag` returns False where the target can't, and the verb decides.
+    """
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit where all went well; leave nothing half done otherwise."""
+        ...
+
+    def resolve(self, name: str) -> Descriptor | None:
+        """Tell what a tag or digest stands for, without its content; None where there is no such thing."""
+        ...
+
+    def exists(self, descriptor: Descriptor) -> bool:
+        """Tell whether this content is there."""
+        ...
+
+    def manifest(self, name: str) -> Manifest:
+        """Read a manifest by tag or digest; raise NotFound, or ContentMismatch for bytes that aren't its own."""
+        ...
+
+    def fetch(self, descriptor: Descriptor) -> Source:
+        """Give content that can be read, again and again; its digest is checked while it is read."""
+        ...
+
+    def tags(self) -> tuple[str, ...]:
+        """List all tags, in the target's order; a repository that doesn't exist yet has none."""
+        ...
+
+    def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
+        """Bring content there, under `name` (a tag) where one is given. Idempotent."""
+        ...
+
+    def untag(self, tag: str) -> bool:
+        """Remove one tag and nothing else; False where this target can't. A tag that isn't there is removed."""
+        ...
+
+
+def digest_or_none(name: str) -> Digest | None:
+    """Tell a digest from a tag: a tag has no colon."""
+    return Digest(name) if ":" in name else None

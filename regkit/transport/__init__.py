@@ -1,0 +1,1 @@
+"""All HTTP input and output: connections, credentials, tokens, retries."""
