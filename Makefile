@@ -1,0 +1,41 @@
+export PATH := $(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
+PYTHON ?= python3
+export PYTHON
+
+bin := .venv/bin
+
+.PHONY: help setup demo test check bench docs clean
+
+help:   ## say what there is
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup:  ## set up all that the other targets need, where it is missing
+	@tools/setup.sh python build test hello
+
+demo:   ## publish testdata/hello for four platforms to a registry that lives as long as the demo
+	@tools/setup.sh python build hello
+	@tools/demo.sh
+
+test:   ## run the tests; ARGS="-k name" goes to pytest
+	@tools/setup.sh python build test hello
+	$(bin)/pytest $(ARGS)
+
+check:  ## formatting, lint, types, import contracts
+	@tools/setup.sh python
+	$(bin)/ruff format --check
+	$(bin)/ruff check
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+bench:  ## measure publish against crane
+	@tools/setup.sh python test
+	$(bin)/python -m tests.bench
+
+docs:   ## generate the command reference
+	@tools/setup.sh python
+	$(bin)/python docs/generate.py
+
+clean:  ## remove all that was set up or built here
+	rm -rf .venv .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf testdata/hello/bin testdata/hello/.built
+	find regkit tests docs -name __pycache__ -prune -exec rm -rf {} +
