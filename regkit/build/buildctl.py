@@ -1,0 +1,129 @@
+"""buildctl: its arguments, one process per builder, and its failures as our errors."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import subprocess
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from regkit.build.child import child, find_tool
+from regkit.build.environment import client_environment, trusting
+from regkit.build.progress import Progress, Step
+from regkit.build.spec import BuildSpec, effective_args
+from regkit.errors import BuildFailed, RegkitError, Unavailable, UsageError
+from regkit.events import Reporter
+
+_LINE_LIMIT = 16 * 1024 * 1024
+_GRACE = 0.5
+_IMAGE = re.compile(r"(?:\[internal\] load metadata for|resolve image config for) (?:docker-image://)?(?P<image>\S+)")
+_LOST = re.compile(
+    r"(?:code = |: )Unavailable\b|connection error: desc|failed to list workers|error reading from server"
+)
+_DIAL = re.compile(r"(dial [^\"]+)")
+_DENIED = re.compile(
+    r"\b401\b|\b403\b|authorization failed|denied|no basic auth credentials|unauthorized", re.IGNORECASE
+)
+
+
+def arguments(spec: BuildSpec, address: str, destination: Path, env: Mapping[str, str]) -> list[str]:
+    """Give buildctl's arguments for one build of all platforms into an OCI layout. Pure.
+
+    `multi-platform` makes the result an index, and the steps' names tell their platform, for one platform too.
+    """
+    options = {
+        "filename": spec.dockerfile.name,
+        "platform": ",".join(str(platform) for platform in spec.platforms),
+        "multi-platform": "true",
+        **({"target": spec.target} if spec.target else {}),
+        **{f"build-arg:{key}": value for key, value in effective_args(spec, env)},
+    }
+    return [
+        *("--addr", address, "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
+        *("--local", f"context={spec.context}", "--local", f"dockerfile={spec.dockerfile.parent}"),
+        *(word for key, value in options.items() for word in ("--opt", f"{key}={value}")),
+        *("--output", _fields("type=oci", "tar=false", f"dest={destination}")),
+    ]
+
+
+def build(
+    spec: BuildSpec,
+    address: str,
+    destination: Path,
+    report: Reporter,
+    *,
+    env: Mapping[str, str],
+    docker_config: Path | None = None,
+    ca_file: Path | None = None,
+) -> None:
+    """Build all platforms of `spec` at `address` into an OCI layout at `destination`, which must not exist.
+
+    Call it from the main thread: buildctl dies with the thread that starts it. It gets no credential but those
+    in `docker_config`. Raise BuildFailed with the failing step's own lines, or Unavailable where there is
+    no builder at `address`.
+    """
+    buildctl = find_tool("buildctl", env)
+    if buildctl is None:
+        raise UsageError("buildctl isn't on PATH, and a build needs it", hint="regkit doctor says how to get it")
+    destination.mkdir(parents=True)
+    own = trusting(client_environment(env, docker_config), ca_file, destination.parent)
+    progress = Progress(spec.platforms)
+    argv = [buildctl, *arguments(spec, address, destination, env)]
+    with child(argv, own, output=subprocess.PIPE, grace=_GRACE) as process:
+        assert process.stdout is not None
+        for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
+            for event in progress.feed(line):
+                report(event)
+        status = process.wait()
+    for event in progress.finish():
+        report(event)
+    if status != 0:
+        raise failure(progress, spec, address)
+
+
+def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
+    """Say what a failed build means: which step, which image, or that there is no builder. Pure."""
+    plain = [line for line in progress.plain if not line.startswith("time=")]
+    reason = next((line.removeprefix("error: ") for line in reversed(plain) if line.startswith("error: ")), "")
+    reason = reason.removeprefix("failed to solve: ")
+    excerpt = tuple(line for line in plain if not line.startswith("error: "))
+    step = progress.failed
+    image = _IMAGE.match(step.name) if step else None
+    if step is not None and image is not None:
+        return _no_image(image["image"], step.error)
+    if step is not None and not step.is_internal:
+        return BuildFailed(f"the build failed{_for(step)} at {step.name}: {_short(step)}", log=tuple(step.lines))
+    if _LOST.search(reason):
+        dial = _DIAL.search(reason)
+        return Unavailable(
+            f"can't reach the builder at {address}: {dial[1] if dial else reason}",
+            hint="is buildkitd running there? without BUILDKIT_HOST regkit starts its own",
+        )
+    return BuildFailed(
+        f"the build of {spec.dockerfile} failed: {reason or 'buildctl ended without a reason'}", log=excerpt
+    )
+
+
+def _no_image(image: str, error: str) -> BuildFailed:
+    hint = "are the credentials for its registry in Docker's configuration?" if _DENIED.search(error) else None
+    return BuildFailed(f"the base image {image} can't be used: {error.removeprefix(f'{image}: ')}", hint=hint)
+
+
+def _for(step: Step) -> str:
+    return f" for {step.platform}" if step.platform else ""
+
+
+def _short(step: Step) -> str:
+    """Leave out the command, which the step's name says already."""
+    match = re.fullmatch(r'process ".*" did not complete successfully: (.*)', step.error, re.DOTALL)
+    return match[1] if match else step.error
+
+
+def _fields(*fields: str) -> str:
+    """Join with commas as buildctl parts it: a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

@@ -1,0 +1,137 @@
+"""Directories for one run: private, locked while anything of the run lives, removed by the next run at the latest."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from regkit.errors import UsageError
+from regkit.oci.reference import DOCKER_HUB
+
+_LOCK = "lock"
+_HUB_KEY = "https://index.docker.io/v1/"
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A directory of mode 0700. Whoever inherits `lock`, a file descriptor, keeps it from being removed as stale."""
+
+    path: Path
+    lock: int
+
+
+def cache_root(env: Mapping[str, str]) -> Path:
+    """Tell where regkit keeps what later runs use again: `$XDG_CACHE_HOME/regkit`, else `~/.cache/regkit`."""
+    base = env.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path(env.get("HOME") or "/", ".cache")) / "regkit"
+
+
+@contextmanager
+def workspace(env: Mapping[str, str]) -> Iterator[Path]:
+    """Give a directory for this run alone, removed at the end; what killed runs left behind is removed first."""
+    with scratch(cache_root(env) / "run") as mine:
+        yield mine.path
+
+
+@contextmanager
+def scratch(base: Path) -> Iterator[Scratch]:
+    """Give a new locked directory below `base`, removed at the end; those of `base` that nobody locks go first."""
+    private_directory(base)
+    _remove_stale(base)
+    mine = _create(base)
+    try:
+        yield mine
+    finally:
+        shutil.rmtree(mine.path, ignore_errors=True)
+        os.close(mine.lock)
+
+
+def private_directory(path: Path) -> Path:
+    """Make sure of a directory that is ours, of mode 0700; raise UsageError where it can't be that."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            path.chmod(0o700)
+            return path
+    except OSError as error:
+        raise UsageError(
+            f"can't use the directory {path}: {error.strerror}", hint="set XDG_CACHE_HOME to a directory of yours"
+        ) from None
+    raise UsageError(f"the directory {path} belongs to somebody else", hint="set XDG_CACHE_HOME to one of yours")
+
+
+def lock_file(path: Path, *, wait: float = 0.0) -> int | None:
+    """Lock a file for as long as its descriptor is open, here or in a child; None if it stays busy for `wait` seconds.
+
+    The file is made where it's missing.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    end = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                os.close(descriptor)
+                return None
+            time.sleep(_POLL)
+        else:
+            return descriptor
+
+
+def docker_config(directory: Path, logins: Mapping[str, tuple[str, str]]) -> Path:
+    """Write a DOCKER_CONFIG that lets buildctl in: host → (user, password). Nobody else can read it."""
+    auths = {
+        _HUB_KEY if host == DOCKER_HUB else host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+        for host, (user, password) in logins.items()
+    }
+    private_directory(directory)
+    descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"auths": auths}, file)
+    return directory
+
+
+def _create(base: Path) -> Scratch:
+    while True:
+        path = base / secrets.token_hex(4)
+        try:
+            path.mkdir(mode=0o700)
+            lock = lock_file(path / _LOCK)
+        except (FileExistsError, FileNotFoundError):
+            continue  # taken, or another run took it for stale before it was locked
+        if lock is None:
+            continue
+        if _is_still(path / _LOCK, lock):
+            return Scratch(path, lock)
+        os.close(lock)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_stale(base: Path) -> None:
+    for path in base.iterdir():
+        try:
+            lock = lock_file(path / _LOCK)
+        except OSError:
+            continue  # not a directory of ours, or another run is just removing it
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
