@@ -82,9 +82,13 @@ class Refused(RegkitError):
 
 
 class Unavailable(RegkitError):
-    """Temporary or unreachable: trying again later may work."""
+    """Temporary or unreachable: trying again later may work; `transient` ones are tried again by ourselves."""
 
     exit_code = 75
+
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 class Interrupted(RegkitError):

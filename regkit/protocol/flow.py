@@ -67,6 +67,10 @@ class Scope:
         """Give the token server's spelling."""
         return f"repository:{self.repository}:{self.actions}"
 
+    def covers(self, other: Scope) -> bool:
+        """Whether a token for this allows `other` too."""
+        return self.repository == other.repository and set(other.actions.split(",")) <= set(self.actions.split(","))
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -79,6 +83,8 @@ class Request:
     scope: Scope | None = None
     replayable: bool = True
     """Whether sending it twice does no harm; else a failed send is the flow's business."""
+    stream: bool = False
+    """Whether the answer's body is read as it comes, and closed by who reads it; else it is bounded and at hand."""
 
 
 @dataclass(frozen=True, slots=True)

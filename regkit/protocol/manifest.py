@@ -1,0 +1,69 @@
+"""Manifests: looked up, read and written (distribution-spec, Pulling manifests, Pushing manifests)."""
+
+from __future__ import annotations
+
+from regkit.errors import ContentMismatch, ProtocolError, UsageError
+from regkit.oci import mediatype
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.protocol.flow import Bytes, Flow, Request, Response, Scope, expect
+
+_ACCEPT = {"Accept": mediatype.ACCEPT}
+
+
+def head_manifest(repository: str, name: str) -> Flow[Descriptor | None]:
+    """Tell what a tag or digest stands for; None where there is no such manifest. Costs no pull at a hub."""
+    scope = Scope(repository, "pull")
+    response = yield Request("HEAD", f"/v2/{repository}/manifests/{name}", _ACCEPT, scope=scope)
+    if response.status == 404:
+        return None
+    expect(response, 200, what=f"look up {name} in {repository}")
+    digest, length = response.headers.get("docker-content-digest"), response.headers.get("content-length", "")
+    kind = mediatype.essence(response.headers.get("content-type", ""))
+    if digest is None or not length.isdecimal() or kind not in mediatype.MANIFESTS:
+        # Old registries leave these out of HEAD: the bytes themselves tell.
+        return (yield from get_manifest(repository, name)).descriptor
+    return Descriptor(kind, _digest(digest), int(length))
+
+
+def get_manifest(repository: str, name: str) -> Flow[Manifest]:
+    """Read a manifest; raise NotFound, or ContentMismatch where the bytes aren't what was asked for or promised."""
+    scope = Scope(repository, "pull")
+    response = yield Request("GET", f"/v2/{repository}/manifests/{name}", _ACCEPT, scope=scope)
+    expect(response, 200, what=f"read {name} in {repository}")
+    raw = response.read(MAX_SIZE)
+    promised = name if ":" in name else response.headers.get("docker-content-digest")
+    if promised is not None:
+        digest = _digest(promised)
+        if Digest.of(raw, digest.algorithm) != digest:
+            raise ContentMismatch(f"the manifest {name} of {repository} doesn't have the digest {digest}")
+    return Manifest.parse(raw, response.headers.get("content-type"))
+
+
+def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[None]:
+    """Write a manifest's bytes under a tag or its digest; raise ContentMismatch where the registry saw others."""
+    if len(manifest.raw) > MAX_SIZE:
+        raise UsageError(f"the manifest {manifest.digest} is larger than the {MAX_SIZE} bytes that registries take")
+    response = yield Request(
+        "PUT",
+        f"/v2/{repository}/manifests/{name}",
+        {"Content-Type": manifest.media_type},
+        Bytes(manifest.raw),
+        Scope(repository, "pull,push"),
+    )
+    expect(response, 201, 200, 202, what=f"write {name} in {repository}")
+    _check_returned(response, manifest)
+
+
+def _check_returned(response: Response, manifest: Manifest) -> None:
+    returned = response.headers.get("docker-content-digest")
+    if returned is not None and _digest(returned) != manifest.digest:
+        raise ContentMismatch(f"the registry stored {returned} instead of {manifest.digest}")
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest(text)
+    except UsageError as error:
+        raise ProtocolError(f"the registry gave an invalid digest: {error.message}") from None

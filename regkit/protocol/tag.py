@@ -1,0 +1,39 @@
+"""Tags: listed, and removed one by one (distribution-spec, Listing Tags, Deleting tags)."""
+
+from __future__ import annotations
+
+from regkit.errors import ProtocolError
+from regkit.oci.manifest import MAX_SIZE
+from regkit.protocol.flow import Flow, Request, Scope, expect
+from regkit.protocol.page import next_page
+
+PAGE_SIZE = 1000
+
+
+def list_tags(repository: str, actions: str = "pull") -> Flow[tuple[str, ...]]:
+    """List all tags, in the registry's order; a repository that doesn't exist has none."""
+    url: str | None = f"/v2/{repository}/tags/list?n={PAGE_SIZE}"
+    scope = Scope(repository, actions)
+    tags: dict[str, None] = {}
+    seen: set[str] = set()
+    while url is not None:
+        response = yield Request("GET", url, scope=scope)
+        if response.status == 404:
+            break
+        page = expect(response, 200, what=f"list the tags of {repository}").json(MAX_SIZE)
+        names = page.get("tags") if isinstance(page, dict) else None
+        if not isinstance(names, list | None):
+            raise ProtocolError(f"the list of tags of {repository} isn't a list")
+        tags.update(dict.fromkeys(str(name) for name in names or ()))
+        url = next_page(response, seen)
+    return tuple(tags)
+
+
+def delete_tag(repository: str, tag: str) -> Flow[bool]:
+    """Remove a tag, nothing else; False where the registry can't. One that isn't there is removed."""
+    response = yield Request("DELETE", f"/v2/{repository}/manifests/{tag}", scope=Scope(repository, "delete,pull,push"))
+    if response.status in (400, 405, 415, 501):
+        # distribution 2.x answers 400 or 405, Docker Hub and GHCR 405, Harbor UNSUPPORTED.
+        return False
+    expect(response, 200, 202, 204, 404, what=f"remove the tag {tag} of {repository}")
+    return True

@@ -1,0 +1,98 @@
+"""A repository of a registry, as a Target."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Self, TypeVar
+
+from regkit.errors import AccessDenied
+from regkit.events import BlobPushed, ContentExists, ManifestPushed
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.reference import Reference
+from regkit.protocol.blob import get_blob, head_blob, push_blob
+from regkit.protocol.flow import Flow, Source
+from regkit.protocol.manifest import get_manifest, head_manifest, put_manifest
+from regkit.protocol.tag import delete_tag, list_tags
+from regkit.targets.verified import VerifiedSource, read_all
+from regkit.transport.session import Session
+
+T = TypeVar("T")
+
+
+class Repository:
+    """The repository that `reference` names; its tag and digest don't count here."""
+
+    def __init__(self, session: Session, reference: Reference) -> None:
+        self._session = session
+        self._registry, self._path = reference.registry, reference.repository
+        self.name = reference.name
+
+    def __enter__(self) -> Self:
+        """Open it; the session stays its owner's."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to commit: a registry has taken all that was sent."""
+
+    def resolve(self, name: str) -> Descriptor | None:
+        """Ask by HEAD, which costs no pull at a hub."""
+        return self._run(head_manifest(self._path, name))
+
+    def exists(self, descriptor: Descriptor) -> bool:
+        """Ask by HEAD, under `/manifests/` or `/blobs/` as the media type says."""
+        if descriptor.is_manifest:
+            return self._run(head_manifest(self._path, descriptor.digest)) is not None
+        return self._run(head_blob(self._path, descriptor))
+
+    def manifest(self, name: str) -> Manifest:
+        """Read a manifest; raise NotFound, or ContentMismatch."""
+        return self._run(get_manifest(self._path, name))
+
+    def fetch(self, descriptor: Descriptor) -> Source:
+        """Give a blob that is read as a stream, checked on the way; each `open()` asks the registry anew."""
+
+        def opener() -> BinaryIO:
+            return self._run(get_blob(self._path, descriptor.digest))
+
+        return VerifiedSource(descriptor, opener, f"the blob {descriptor.digest} of {self.name}")
+
+    def tags(self) -> tuple[str, ...]:
+        """List all tags; a repository that doesn't exist yet has none."""
+        return self._run(list_tags(self._path))
+
+    def admit(self) -> tuple[str, ...]:
+        """List all tags, with credentials that may also push; raise what keeps us out, before work is done."""
+        return self._run(list_tags(self._path, "pull,push"))
+
+    def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
+        """Send content, unless it is there; a manifest under `name`, or by digest."""
+        report = self._session.report
+        if not descriptor.is_manifest:
+            sent = self._run(push_blob(self._path, descriptor, source))
+            report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
+            return
+        if self._run(head_manifest(self._path, name or descriptor.digest)) == descriptor:
+            report(ContentExists(descriptor))
+            return
+        manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
+        self._run(put_manifest(self._path, name or descriptor.digest, manifest))
+        report(ManifestPushed(descriptor, name))
+
+    def untag(self, tag: str) -> bool:
+        """Remove a tag by the specification's way; False where the registry can't."""
+        return self._run(delete_tag(self._path, tag))
+
+    def _run(self, flow: Flow[T]) -> T:
+        try:
+            return self._session.run(self._registry, flow)
+        except AccessDenied as error:
+            login = self._session.credentials.for_host(self._registry)
+            who = (
+                f"the user {login.username!r} from {login.origin}"
+                if login
+                else f"anonymous (no login for it in {self._session.credentials.searched})"
+            )
+            raise AccessDenied(
+                f"{self.name} doesn't let {who} in: {error.message}",
+                hint=f"log in to {self._registry}, or check that the account may do this",
+            ) from None

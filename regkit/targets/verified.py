@@ -1,0 +1,64 @@
+"""Content whose size and digest are checked while it is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from regkit.errors import ContentMismatch
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Verifier
+from regkit.protocol.flow import Source
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSource:
+    """A Source over `opener`; reading it raises ContentMismatch where the bytes aren't the descriptor's."""
+
+    descriptor: Descriptor
+    opener: Callable[[], BinaryIO]
+    what: str = ""
+
+    @property
+    def size(self) -> int:
+        """The descriptor's size, in bytes."""
+        return self.descriptor.size
+
+    def open(self) -> BinaryIO:
+        """Start reading from the beginning."""
+        return io.BufferedReader(_VerifiedStream(self.opener(), self.descriptor, self.what), 256 * 1024)
+
+
+def read_all(source: Source, limit: int) -> bytes:
+    """Read a source whole; raise ContentMismatch where it is larger than `limit` bytes, before reading it."""
+    if source.size > limit:
+        raise ContentMismatch(f"{source.size} bytes are more than the {limit} that are read at once")
+    with source.open() as stream:
+        return stream.read()
+
+
+class _VerifiedStream(io.RawIOBase):
+    """Checks with the last byte, before it is handed on: nobody takes the whole for good and learns better later."""
+
+    def __init__(self, stream: BinaryIO, descriptor: Descriptor, what: str) -> None:
+        self._stream = stream
+        self._verifier = Verifier(descriptor.digest, descriptor.size, what)
+        self._left = descriptor.size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._verifier.update(data)
+        self._left -= len(data)
+        if not data or self._left == 0:
+            self._verifier.finish()
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,0 +1,163 @@
+"""Session: all that is open. Connections, tokens and the event sink; the client's one mutable object."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from regkit.errors import Interrupted, ProtocolError, RegkitError, Unavailable
+from regkit.events import Reporter, ignore
+from regkit.oci.reference import DOCKER_HUB
+from regkit.protocol.auth import Authority
+from regkit.protocol.flow import Flow, Request, Response, drive
+from regkit.protocol.redirect import follow
+from regkit.protocol.retry import Outcome, wants_retry
+from regkit.transport.credentials import Credentials
+
+if TYPE_CHECKING:
+    from regkit.transport.http import Http
+
+T = TypeVar("T")
+_HUB_HOST = "registry-1.docker.io"
+
+
+class Session:
+    """Runs flows against registries. A context manager; threads may share it.
+
+    `plain_http` names hosts (`host[:port]`) that are asked without TLS; loopback hosts are asked in plain http, and
+    in https where that is what they speak; every other host in https only.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | None = None,
+        *,
+        plain_http: Iterable[str] = (),
+        ca_file: Path | None = None,
+        report: Reporter = ignore,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        from regkit.transport.http import Http  # httpx takes 60 ms: those who ask no registry don't wait for it
+
+        self.report = report
+        self.credentials = credentials or Credentials()
+        self._http = Http(ca_file)
+        self._plain_http = frozenset(plain_http)
+        self._now = now
+        self._stopped = threading.Event()
+        self._registries: dict[str, _Registry] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def run(self, host: str, flow: Flow[T]) -> T:
+        """Run a flow against a registry; raise what it raises, Unavailable where the registry can't be reached."""
+        registry = self._registry(host)
+        return drive(flow, registry.send)
+
+    def abort(self) -> None:
+        """End all that is under way, in every thread, at once: each flow raises Interrupted."""
+        self._stopped.set()
+        self._http.abort()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raise Interrupted where the session is aborted meanwhile."""
+        if self._stopped.wait(seconds):
+            raise Interrupted("interrupted")
+
+    def _registry(self, host: str) -> _Registry:
+        with self._lock:
+            if host not in self._registries:
+                plain = host in self._plain_http
+                tentative = not plain and is_loopback(host)
+                self._registries[host] = _Registry(
+                    self, self._http, host, plain=plain or tentative, tentative=tentative
+                )
+            return self._registries[host]
+
+    def send_again(self, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:
+        """Go on after an outcome that wants another try."""
+        from regkit.transport.retry import send_again  # tenacity takes 30 ms: only a failure pays for it
+
+        return send_again(request, first, attempt, report=self.report, sleep=self.sleep, now=self._now)
+
+
+class _Registry:
+    """One registry: its origin, and what is known of its authorization."""
+
+    def __init__(self, session: Session, http: Http, host: str, *, plain: bool, tentative: bool) -> None:
+        self._session, self._http = session, http
+        self._netloc = _HUB_HOST if host == DOCKER_HUB else host
+        self._login = session.credentials.for_host(host)
+        self._tentative = tentative
+        self._lock = threading.Lock()
+        self._set_scheme("http" if plain else "https")
+
+    def send(self, request: Request) -> Response:
+        """Send a flow's request, with credentials, redirects and retries; raise what the last try raised."""
+        outcome = self._attempt(request)
+        if wants_retry(request, outcome):
+            outcome = self._session.send_again(request, outcome, self._attempt)
+        if isinstance(outcome, RegkitError):
+            raise outcome
+        return outcome
+
+    def _attempt(self, request: Request) -> Outcome:
+        outcome = self._try(request)
+        if self._tentative and _may_speak_tls(outcome):
+            self._set_scheme("https")
+            secured = self._try(request)
+            if isinstance(secured, Unavailable) and secured.transient:
+                self._set_scheme("http")
+                return outcome
+            outcome = secured
+        self._tentative &= isinstance(outcome, RegkitError)
+        return outcome
+
+    def _try(self, request: Request) -> Outcome:
+        absolute = replace(request, url=urljoin(self._origin, request.url))
+        try:
+            return drive(follow(absolute), self._authorized)
+        except Unavailable as error:
+            return error
+
+    def _authorized(self, request: Request) -> Response:
+        """Add what the registry asks for, on its own origin; other origins get nothing."""
+        if request.url.startswith(f"{self._origin}/"):
+            return drive(self._authority.authorized(request), self._http.send)
+        if self._origin.startswith("https:") and not request.url.startswith("https:"):
+            raise ProtocolError(f"{self._netloc} leads to an address without https: {request.url[:200]!r}")
+        return self._http.send(request)
+
+    def _set_scheme(self, scheme: str) -> None:
+        self._origin = f"{scheme}://{self._netloc}"
+        self._authority = Authority(self._login, secure=scheme == "https")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host[:port]` is this machine: localhost, 127.0.0.0/8, ::1."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(?:\.\d{1,3}){3}", name))
+
+
+def _may_speak_tls(outcome: Outcome) -> bool:
+    """Recognise how a TLS server takes plain http: it hangs up, or says so with a 400."""
+    if isinstance(outcome, Response):
+        if outcome.status != 400:
+            return False
+        said = outcome.body.read(4096)
+        outcome.body.seek(0)
+        return b"HTTPS" in said.upper()
+    return isinstance(outcome, Unavailable) and "broke" in outcome.message
