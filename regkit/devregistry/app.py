@@ -1,0 +1,396 @@
+"""The server half of the protocol: `handle` takes a Request and gives a Response, without a socket.
+
+A chapter of distribution-spec each: uploads, blobs, manifests, tags, referrers. A development registry, not a
+product to host on, but a correct one: it takes nothing whose digest, size, media type or children are wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TypeAlias
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from regkit.devregistry.answer import Fault, Slice, empty, json_response, parse_range
+from regkit.devregistry.content import parse_manifest, referrer_of, require_content, subject_of
+from regkit.devregistry.store import MemoryStore, Names, Store
+from regkit.devregistry.upload import Session, Uploads
+from regkit.errors import Unavailable, UsageError
+from regkit.oci import mediatype
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.reference import Reference, check_tag
+from regkit.protocol.flow import Request, Response, Source
+
+API_VERSION = {"docker-distribution-api-version": "registry/2.0"}
+
+UNKNOWN_SIZE = -1
+"""The `size` of a body that comes in chunks, without a Content-Length."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request on its way to a chapter: the names in its path, unchecked, and its query."""
+
+    request: Request
+    repository: str
+    name: str
+    query: Mapping[str, str]
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The name as a digest."""
+        return parse_digest(self.name)
+
+    def header(self, name: str) -> str | None:
+        """Give a header, however its name is written."""
+        return next((v for k, v in self.request.headers.items() if k.lower() == name), None)
+
+    @cached_property
+    def length(self) -> int | None:
+        """How many bytes the body promises; None where it comes in chunks."""
+        size, stated = self.request.body.size, self.header("content-length")
+        if stated is not None and (not stated.isdecimal() or (size != UNKNOWN_SIZE and int(stated) != size)):
+            raise Fault(400, "SIZE_INVALID", f"the body isn't the {stated[:20]!r} bytes that Content-Length says")
+        return None if size == UNKNOWN_SIZE else size
+
+
+Chapter: TypeAlias = Callable[[Call], Response]
+
+
+class DevRegistry:
+    """A registry over a store. `handle` may be called from any number of threads."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store: Store = MemoryStore() if store is None else store
+        self._uploads = Uploads(self.store)
+        self._locks: dict[str, threading.RLock] = {}
+        self._referrers: dict[Digest, tuple[Digest | None, Mapping[str, object]]] = {}
+        get_blob, get_manifest = self._get_blob, self._get_manifest
+        name = r"/v2/(?P<repository>.+)"
+        self._routes: tuple[tuple[re.Pattern[str], Mapping[str, Chapter]], ...] = (
+            (re.compile(r"/v2/?(?P<repository>)"), {"GET": _check, "HEAD": _check}),
+            (re.compile(rf"{name}/tags/list"), {"GET": self._list_tags, "HEAD": self._list_tags}),
+            (re.compile(rf"{name}/blobs/uploads/?"), {"POST": self._begin_upload}),
+            (
+                re.compile(rf"{name}/blobs/uploads/(?P<name>[^/]+)"),
+                {
+                    "GET": self._get_upload,
+                    "PATCH": self._patch_upload,
+                    "PUT": self._close_upload,
+                    "DELETE": self._cancel_upload,
+                },
+            ),
+            (
+                re.compile(rf"{name}/blobs/(?P<name>[^/]+)"),
+                {"GET": get_blob, "HEAD": get_blob, "DELETE": self._delete_blob},
+            ),
+            (
+                re.compile(rf"{name}/manifests/(?P<name>[^/]+)"),
+                {
+                    "GET": get_manifest,
+                    "HEAD": get_manifest,
+                    "PUT": self._put_manifest,
+                    "DELETE": self._delete_manifest,
+                },
+            ),
+            (re.compile(rf"{name}/referrers/(?P<name>[^/]+)"), {"GET": self._list_referrers}),
+        )
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request. `Request.url` is a path with its query, or an absolute URL of which only that counts."""
+        try:
+            response = self._dispatch(request)
+        except Fault as fault:
+            response = fault.response()
+        except Unavailable as error:
+            # The body broke off: nobody is there to read this, unless a test is.
+            response = Fault(400, "SIZE_INVALID", error.message).response()
+        if request.method == "HEAD":
+            response.body.close()
+            response = Response(response.status, response.headers)
+        url = request.url if "://" in request.url else f"http://localhost{request.url}"
+        return replace(response, headers={**API_VERSION, **response.headers}, url=url)
+
+    def _dispatch(self, request: Request) -> Response:
+        parts = urlsplit(request.url)
+        path = unquote(parts.path)
+        for pattern, methods in self._routes:
+            match = pattern.fullmatch(path)
+            if match is None:
+                continue
+            chapter = methods.get(request.method)
+            if chapter is None:
+                raise Fault(405, "UNSUPPORTED", f"{request.method} isn't done here", {"allow": ", ".join(methods)})
+            found = match.groupdict()
+            if found["repository"]:
+                check_repository(found["repository"])
+            query = dict(parse_qsl(parts.query, keep_blank_values=True))
+            return chapter(Call(request, found["repository"], found.get("name", ""), query))
+        raise Fault(404, "UNSUPPORTED", "the specification has no such path")
+
+    # Uploads (distribution-spec, Pushing blobs)
+
+    def _begin_upload(self, call: Call) -> Response:
+        """POST: in one piece with `digest`, from another repository with `mount`, else a session."""
+        if "mount" in call.query:
+            mounted = self._mount(call)
+            if mounted is not None:
+                return mounted
+        digest = parse_digest(call.query["digest"]) if "digest" in call.query else None
+        algorithm = digest.algorithm if digest else call.query.get("digest-algorithm", "sha256")
+        if algorithm not in ("sha256", "sha512"):
+            raise Fault(400, "DIGEST_INVALID", f"not a supported algorithm: {algorithm[:40]!r}")
+        session = self._uploads.begin(call.repository, algorithm)
+        if digest is None:
+            return empty(202, **session.headers)
+        try:
+            with session.using():
+                session.receive(call.request.body, call.length, all_or_nothing=True)
+                return self._keep(session, digest)
+        finally:
+            self._uploads.end(session)
+
+    def _mount(self, call: Call) -> Response | None:
+        digest, origin = parse_digest(call.query["mount"]), call.query.get("from")
+        if origin:
+            check_repository(origin)
+        for candidate in (origin,) if origin else (call.repository, *self.store.repositories()):
+            if self.store.mount(candidate, call.repository, digest):
+                return _created_blob(call.repository, digest)
+        return None
+
+    def _get_upload(self, call: Call) -> Response:
+        return empty(204, **self._uploads.get(call.repository, call.name).headers)
+
+    def _patch_upload(self, call: Call) -> Response:
+        session = self._uploads.get(call.repository, call.name)
+        with session.using():
+            session.check_order(call.header("content-range"), call.length)
+            session.receive(call.request.body, call.length, all_or_nothing=False)
+            return empty(202, **session.headers)
+
+    def _close_upload(self, call: Call) -> Response:
+        """PUT: the last chunk, if any, and the digest of it all. A wrong digest ends the session, a break doesn't."""
+        session = self._uploads.get(call.repository, call.name)
+        digest = parse_digest(call.query.get("digest", ""))
+        with session.using():
+            if call.length != 0:
+                session.check_order(call.header("content-range"), call.length)
+                session.receive(call.request.body, call.length, all_or_nothing=True)
+            try:
+                return self._keep(session, digest)
+            finally:
+                self._uploads.end(session)
+
+    def _cancel_upload(self, call: Call) -> Response:
+        session = self._uploads.get(call.repository, call.name)
+        with session.using():
+            self._uploads.end(session)
+        return empty(204)
+
+    def _keep(self, session: Session, digest: Digest) -> Response:
+        actual = session.digest(digest.algorithm)
+        if actual != digest:
+            raise Fault(400, "DIGEST_INVALID", f"what arrived has the digest {actual}, not {digest}")
+        self.store.keep(session.repository, digest, session.draft)
+        return _created_blob(session.repository, digest)
+
+    # Blobs (distribution-spec, Pulling blobs, Deleting Blobs)
+
+    def _get_blob(self, call: Call) -> Response:
+        digest = call.digest
+        blob = self._blob(call.repository, digest)
+        headers = {
+            "content-type": "application/octet-stream",
+            "docker-content-digest": digest,
+            "accept-ranges": "bytes",
+            "etag": f'"{digest}"',
+        }
+        if call.request.method == "HEAD":
+            return Response(200, {**headers, "content-length": str(blob.size)})
+        part = parse_range(call.header("range"), blob.size)
+        try:
+            stream = blob.open()
+        except FileNotFoundError:  # deleted a moment ago
+            raise _no_blob(call.repository, digest) from None
+        if part is None:
+            return Response(200, {**headers, "content-length": str(blob.size)}, stream)
+        headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size}"
+        return Response(206, {**headers, "content-length": str(len(part))}, Slice.of(stream, part))
+
+    def _delete_blob(self, call: Call) -> Response:
+        with self._writing(call.repository):
+            names = self.store.names(call.repository) or Names()
+            if call.digest in names.manifests or not self.store.remove(call.repository, call.digest):
+                raise _no_blob(call.repository, call.digest)
+        return empty(202)
+
+    def _blob(self, repository: str, digest: Digest) -> Source:
+        blob = self.store.blob(repository, digest)
+        if blob is None:
+            raise _no_blob(repository, digest)
+        return blob
+
+    # Manifests (distribution-spec, Pulling manifests, Pushing Manifests, Deleting Manifests)
+
+    def _get_manifest(self, call: Call) -> Response:
+        names = self.store.names(call.repository) or Names()
+        digest = call.digest if ":" in call.name else names.tags.get(call.name)
+        known = names.manifests.get(digest) if digest else None
+        if known is None:
+            raise _no_manifest(call)
+        headers = {
+            "content-type": known.media_type,
+            "content-length": str(known.size),
+            "docker-content-digest": known.digest,
+            "etag": f'"{known.digest}"',
+        }
+        if call.request.method == "HEAD":
+            return Response(200, headers)
+        return Response(200, headers, self._blob(call.repository, known.digest).open())
+
+    def _put_manifest(self, call: Call) -> Response:
+        """PUT: checked first, written then, named last; the bytes stay as they came."""
+        tag = None if ":" in call.name else _parse_tag(call.name)
+        raw = _read_manifest(call)
+        manifest = parse_manifest(raw, call.header("content-type"))
+        digest = manifest.digest if tag else Digest.of(raw, call.digest.algorithm)
+        if tag is None and digest != call.digest:
+            raise Fault(400, "DIGEST_INVALID", f"the manifest has the digest {digest}, not {call.digest}")
+        subject = subject_of(manifest)
+        descriptor = Descriptor(manifest.media_type, digest, len(raw))
+        with self._writing(call.repository):
+            names = self.store.names(call.repository) or Names()
+            require_content(manifest, call.repository, names, self.store)
+            if digest not in names.manifests:
+                self._write(call.repository, digest, raw)
+            self.store.write_names(call.repository, names.with_manifest(descriptor, tag))
+        headers = {"location": f"/v2/{call.repository}/manifests/{digest}", "docker_content_digest": digest}
+        return empty(201, **headers, **({"oci_subject": subject} if subject else {}))
+
+    def _write(self, repository: str, digest: Digest, raw: bytes) -> None:
+        draft = self.store.draft()
+        try:
+            draft.write(raw)
+            self.store.keep(repository, digest, draft)
+        finally:
+            draft.discard()
+
+    def _delete_manifest(self, call: Call) -> Response:
+        """DELETE: a tag takes only itself along, a digest all its tags."""
+        with self._writing(call.repository):
+            names = self.store.names(call.repository) or Names()
+            if ":" not in call.name:
+                if call.name not in names.tags:
+                    raise _no_manifest(call)
+                self.store.write_names(call.repository, names.without_tag(call.name))
+                return empty(202)
+            if call.digest not in names.manifests:
+                raise _no_manifest(call)
+            self.store.write_names(call.repository, names.without_manifest(call.digest))
+            self.store.remove(call.repository, call.digest)
+        return empty(202)
+
+    # Content discovery (distribution-spec, Listing Tags, Listing Referrers)
+
+    def _list_tags(self, call: Call) -> Response:
+        names = self.store.names(call.repository)
+        if names is None:
+            raise Fault(404, "NAME_UNKNOWN", f"there is no repository {call.repository}")
+        limit = call.query.get("n")
+        if limit is not None and not re.fullmatch(r"[0-9]{1,9}", limit):
+            raise Fault(400, "PAGINATION_NUMBER_INVALID", f"not a number of tags: {limit[:40]!r}")
+        tags = sorted(tag for tag in names.tags if tag > call.query.get("last", ""))
+        page = tags if limit is None else tags[: int(limit)]
+        headers = {}
+        if page and len(page) < len(tags):
+            query = urlencode({"n": limit, "last": page[-1]})
+            headers["link"] = f'</v2/{call.repository}/tags/list?{query}>; rel="next"'
+        return json_response({"name": call.repository, "tags": page}, headers=headers)
+
+    def _list_referrers(self, call: Call) -> Response:
+        names = self.store.names(call.repository) or Names()
+        found = (self._referrer(call.repository, known) for known in names.manifests.values())
+        listed = [descriptor for subject, descriptor in found if subject == call.digest]
+        headers = {}
+        if "artifactType" in call.query:
+            listed = [d for d in listed if d.get("artifactType") == call.query["artifactType"]]
+            headers["oci-filters-applied"] = "artifactType"
+        index = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": listed}
+        return json_response(index, media_type=mediatype.OCI_INDEX, headers=headers)
+
+    def _referrer(self, repository: str, known: Descriptor) -> tuple[Digest | None, Mapping[str, object]]:
+        """Tell what a manifest refers to, and how it is listed; its digest fixes both, so they are remembered."""
+        remembered = self._referrers.get(known.digest)
+        if remembered is None:
+            with self._blob(repository, known.digest).open() as stream:
+                manifest = Manifest(known.media_type, stream.read())
+            subject = subject_of(manifest)
+            remembered = self._referrers[known.digest] = (subject, referrer_of(manifest, known) if subject else {})
+        return remembered
+
+    def _writing(self, repository: str) -> threading.RLock:
+        """Give the lock under which a repository's names change."""
+        return self._locks.setdefault(repository, threading.RLock())
+
+
+def _check(_call: Call) -> Response:
+    """Say that this is a registry (distribution-spec, Determining Support)."""
+    return json_response({})
+
+
+def _read_manifest(call: Call) -> bytes:
+    if (call.length or 0) > MAX_SIZE:
+        raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
+    with call.request.body.open() as stream:
+        raw = bytearray()
+        while len(raw) <= MAX_SIZE and (data := stream.read(MAX_SIZE + 1 - len(raw))):
+            raw += data
+    if len(raw) > MAX_SIZE:
+        raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
+    if call.length is not None and len(raw) != call.length:
+        raise Fault(400, "SIZE_INVALID", f"{len(raw)} of {call.length} bytes arrived")
+    return bytes(raw)
+
+
+def _created_blob(repository: str, digest: Digest) -> Response:
+    return empty(201, location=f"/v2/{repository}/blobs/{digest}", docker_content_digest=digest)
+
+
+def _no_blob(repository: str, digest: Digest) -> Fault:
+    return Fault(404, "BLOB_UNKNOWN", f"{repository} has no blob {digest}")
+
+
+def _no_manifest(call: Call) -> Fault:
+    return Fault(404, "MANIFEST_UNKNOWN", f"{call.repository} has no manifest {call.name[:140]!r}")
+
+
+@lru_cache(maxsize=1024)
+def check_repository(name: str) -> None:
+    """Raise a Fault for what isn't a repository's name; nothing else reaches a store."""
+    try:
+        valid = Reference.parse_name(f"localhost/{name}").repository == name
+    except UsageError:
+        valid = False
+    if not valid:
+        raise Fault(400, "NAME_INVALID", f"not a repository's name: {name[:260]!r}")
+
+
+def parse_digest(text: str) -> Digest:
+    """Read a digest; raise a Fault for what isn't one of a supported algorithm."""
+    try:
+        return Digest(text)
+    except UsageError as error:
+        raise Fault(400, "DIGEST_INVALID", error.message) from None
+
+
+def _parse_tag(text: str) -> str:
+    try:
+        return check_tag(text)
+    except UsageError as error:
+        raise Fault(400, "MANIFEST_INVALID", error.message) from None

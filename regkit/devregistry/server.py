@@ -1,0 +1,249 @@
+"""The registry on a socket: cheroot reads and writes HTTP, `DevRegistry.handle` answers.
+
+The only module that imports cheroot. Bodies are streamed both ways; nothing is printed: what was answered, and
+what went wrong, is reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import socket
+import threading
+import traceback as tracebacks
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from cheroot.server import Gateway, HTTPServer
+
+from regkit.devregistry.answer import Fault
+from regkit.devregistry.app import UNKNOWN_SIZE, DevRegistry
+from regkit.errors import Unavailable, UsageError
+from regkit.events import Note, Reporter, RequestServed, ignore
+from regkit.protocol.flow import Request, Response
+
+THREADS = 64
+"""How many requests are worked on at once."""
+
+IDLE = 60
+"""After how many seconds a silent connection is closed."""
+
+CHUNK = 64 * 1024
+"""How much is read from a socket at a time, in bytes: a bit more than it usually holds."""
+
+_STOP = 0.1
+"""How long a stop waits for a thread before its socket is shut down, in seconds."""
+
+
+class _Body(io.RawIOBase):
+    """A request's body, as far as it comes; Unavailable where the client breaks it off."""
+
+    def __init__(self, rfile: Any) -> None:
+        super().__init__()
+        self._rfile = rfile
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give what is there, `CHUNK` bytes at most; b"" at the end."""
+        try:
+            data: bytes = self._rfile.read(CHUNK if size < 0 else min(size, CHUNK))
+        except (OSError, ValueError) as error:  # reset, timed out; a chunk's length that isn't one
+            raise Unavailable(f"the client's body broke off: {error}") from None
+        return data
+
+
+class _Incoming:
+    """A request's body as a Source; what was read of it can't be read again."""
+
+    def __init__(self, rfile: Any, size: int) -> None:
+        self._rfile, self._size = rfile, size
+
+    @property
+    def size(self) -> int:
+        """The Content-Length, or UNKNOWN_SIZE."""
+        return self._size
+
+    def open(self) -> BinaryIO:
+        """Read on."""
+        return cast("BinaryIO", _Body(self._rfile))
+
+    def drain(self) -> bool:
+        """Read what is left, so that the connection can be used again; tell whether it can."""
+        stream = _Body(self._rfile)
+        try:
+            while stream.read(CHUNK):
+                pass
+            if self._size == UNKNOWN_SIZE:
+                for _ in self._rfile.read_trailer_lines():
+                    pass
+        except (Unavailable, OSError, ValueError):
+            return False
+        return self._size == UNKNOWN_SIZE or self._rfile.remaining == 0
+
+
+class _Gateway(Gateway):
+    """One request of one connection."""
+
+    def respond(self) -> None:
+        """Answer it. It is reported before the client can know the answer."""
+        req, server = self.req, cast("_Server", self.req.server)
+        headers = {_text(name).lower(): _text(value) for name, value in req.inheaders.items()}
+        size = UNKNOWN_SIZE if req.chunked_read else int(headers.get("content-length", "0"))
+        body = _Incoming(req.rfile, size)
+        request = Request(_text(req.method), _text(req.uri), headers, body)
+        with server.connection(req.conn.socket), server.sending(size != 0) as uploads:
+            response = server.answer(request)
+            if not body.drain():
+                req.close_connection = True
+            url = urlsplit(request.url)
+            path = f"{url.path}?{url.query}" if url.query else url.path
+            server.report(RequestServed(request.method, path, response.status, uploads()))
+            self._send(response)
+
+    def _send(self, response: Response) -> None:
+        req = self.req
+        req.status = f"{response.status} {HTTPStatus(response.status).phrase}".encode("ascii")
+        req.outheaders = [(n.title().encode("ascii"), v.encode("latin-1")) for n, v in response.headers.items()]
+        with response.body as body:
+            req.ensure_headers_sent()
+            if req.method == b"HEAD":
+                return
+            left = int(response.headers.get("content-length", "0"))
+            connection: socket.socket = req.conn.socket
+            if isinstance(body, io.BufferedReader) and req.server.ssl_adapter is None:
+                left -= connection.sendfile(body) if left else 0
+            else:
+                while data := body.read(CHUNK):
+                    connection.sendall(data)
+                    left -= len(data)
+        if left:
+            req.close_connection = True  # content that shrank: the client must not wait for the rest
+
+
+class _Server(HTTPServer):
+    """Cheroot's server, with what it says turned into events."""
+
+    timeout = IDLE
+    shutdown_timeout = cast("int", _STOP)
+    expiration_interval = _STOP  # also how long its loop takes to notice a stop
+    request_queue_size = 2 * THREADS
+    keep_alive_conn_limit = 16 * THREADS
+
+    def __init__(self, address: tuple[str, int], registry: DevRegistry, report: Reporter) -> None:
+        super().__init__(address, _Gateway, minthreads=THREADS, maxthreads=THREADS, server_name="regkit")
+        self.report = report
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._uploads = 0
+        self._connections_in_use: set[socket.socket] = set()
+
+    def answer(self, request: Request) -> Response:
+        """Ask the registry; a bug in it is a 500 for the client, and a note with its traceback for us."""
+        try:
+            return self._registry.handle(request)
+        except Exception as error:
+            self.error_log(f"{request.method} {request.url} failed: {error!r}", logging.ERROR, traceback=True)
+            return Fault(500, "UNKNOWN", "the registry failed; its log says how").response()
+
+    @contextlib.contextmanager
+    def sending(self, counts: bool) -> Iterator[Any]:  # noqa: FBT001 (whether the request has content)
+        """Count a request that sends content; give a function that tells how many do."""
+        with self._lock:
+            self._uploads += counts
+        try:
+            yield lambda: self._uploads
+        finally:
+            with self._lock:
+                self._uploads -= counts
+
+    @contextlib.contextmanager
+    def connection(self, connection: socket.socket) -> Iterator[None]:
+        """Remember a connection while it is worked on, so that a stop doesn't wait for its client."""
+        self._connections_in_use.add(connection)
+        try:
+            yield
+        finally:
+            self._connections_in_use.discard(connection)
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002 (cheroot's)
+        """Report what cheroot wants to be known; clients that go away aren't worth a word."""
+        if level >= logging.WARNING:
+            self.report(Note(f"{msg}\n{tracebacks.format_exc()}" if traceback else msg, warning=True))
+
+    def stop(self) -> None:
+        """Stop at once: what is still being sent or received is cut off."""
+        for connection in tuple(self._connections_in_use):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        super().stop()
+
+
+class Server:
+    """A registry that is being served. `address` is real: port 0 has become a number."""
+
+    def __init__(self, server: _Server) -> None:
+        host, port = server.bind_addr[:2]
+        self.address: tuple[str, int] = (host, port)
+        self._thread = threading.Thread(target=server.serve, name="regkit registry", daemon=True)
+        self._thread.start()
+
+    @property
+    def host(self) -> str:
+        """What a reference begins with: `127.0.0.1:5000`."""
+        host, port = self.address
+        if host in ("0.0.0.0", "::"):  # noqa: S104 (compared with, not bound to)
+            host = "localhost"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end."""
+        return f"http://{self.host}"
+
+    def wait(self) -> None:
+        """Wait until it is stopped from another thread, or Ctrl-C."""
+        while self._thread.is_alive():
+            self._thread.join(1)
+
+
+@contextlib.contextmanager
+def running(
+    registry: DevRegistry, address: str | tuple[str, int] = ("127.0.0.1", 0), report: Reporter = ignore
+) -> Iterator[Server]:
+    """Serve a registry for as long as the block runs; it can be asked as soon as the block begins."""
+    where = parse_address(address) if isinstance(address, str) else address
+    server = _Server(where, registry, report)
+    try:
+        server.prepare()
+    except OSError as error:
+        raise UsageError(
+            f"can't listen on {where[0]}:{where[1]}: {error}", hint="choose another --addr, as 127.0.0.1:0"
+        ) from None
+    try:
+        yield Server(server)
+    finally:
+        server.stop()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`; a HOST with colons stands in brackets, none at all is every interface."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(
+            f"not an address: {text!r}", hint="write HOST:PORT, as 127.0.0.1:5000; port 0 takes a free one"
+        )
+    return host or "0.0.0.0", int(port)  # noqa: S104 (`:5000` asks for that)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1")
