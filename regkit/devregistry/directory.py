@@ -1,0 +1,251 @@
+"""The store on disk: for each repository a plain OCI image layout that other tools can read.
+
+::
+
+    DIR/<repository>/oci-layout
+    DIR/<repository>/index.json          tags by org.opencontainers.image.ref.name; untagged manifests without
+    DIR/<repository>/blobs/<alg>/<hex>
+    DIR/_uploads/                        what is still being written
+
+A name becomes visible by one rename of a file that is complete and synced, so a torn write never shows. A
+repository may be called like a part of another one's layout (`a/blobs`): such a component gets a `_` in front,
+which no repository's name can begin with. One process at a time owns the directory, by a lock on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from regkit.devregistry.store import Draft, Names
+from regkit.errors import ProtocolError, UsageError
+from regkit.oci import mediatype
+from regkit.oci.annotation import REF_NAME
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path
+from regkit.oci.manifest import Manifest, canonical_json
+
+UPLOADS = "_uploads"
+_RESERVED = frozenset({BLOBS, INDEX, MARKER})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A Source over a file."""
+
+    path: Path
+    size: int
+
+    def open(self) -> BinaryIO:
+        """Start reading from the beginning; FileNotFoundError where it was removed meanwhile."""
+        return self.path.open("rb")
+
+
+class FileDraft:
+    """Content that is being written to a file nobody sees yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("xb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written after the first `size` bytes."""
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def open(self) -> BinaryIO:
+        """Read what was written, from the beginning."""
+        return self.path.open("rb")
+
+    def finish(self, path: Path) -> None:
+        """Make it the file `path`, complete and synced."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.replace(path)
+
+    def discard(self) -> None:
+        """Throw it away; nothing is done to one that was finished."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class DirectoryStore:
+    """A store that a restart finds again. Raises UsageError where another process owns the directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._names: dict[str, Names] = {}
+        self._owned: int | None = _own(root)
+        shutil.rmtree(root / UPLOADS, ignore_errors=True)
+        (root / UPLOADS).mkdir()
+
+    def path(self, repository: str) -> Path:
+        """Give the directory of a repository's layout."""
+        return self.root.joinpath(*(f"_{part}" if part in _RESERVED else part for part in repository.split("/")))
+
+    def repositories(self) -> tuple[str, ...]:
+        """Give the names of all repositories, sorted."""
+        return tuple(sorted(self._walk(self.root, ())))
+
+    def names(self, repository: str) -> Names | None:
+        """Give a repository's names; None where there is no such repository."""
+        with self._lock:
+            names = self._names.get(repository)
+            if names is None and (self.path(repository) / INDEX).exists():
+                names = self._names[repository] = self._read_names(repository)
+            return names
+
+    def write_names(self, repository: str, names: Names) -> None:
+        """Replace a repository's names."""
+        self._create(repository)
+        self._replace(self.path(repository) / INDEX, _index(names))
+        with self._lock:
+            self._names[repository] = names
+
+    def blob(self, repository: str, digest: Digest) -> File | None:
+        """Give content; None where it isn't there."""
+        path = self.path(repository) / blob_path(digest)
+        try:
+            return File(path, path.stat().st_size)
+        except FileNotFoundError:
+            return None
+
+    def draft(self) -> FileDraft:
+        """Begin to write content."""
+        return FileDraft(self.root / UPLOADS / uuid4().hex)
+
+    def keep(self, repository: str, digest: Digest, draft: Draft) -> None:
+        """Make a draft a repository's content."""
+        assert isinstance(draft, FileDraft)  # drafts don't travel between stores
+        self._create(repository)
+        draft.finish(self.path(repository) / blob_path(digest))
+
+    def mount(self, origin: str, repository: str, digest: Digest) -> bool:
+        """Link the file of another repository, or copy it where the file system can't."""
+        found = self.blob(origin, digest)
+        if found is None:
+            return False
+        if self.blob(repository, digest) is not None:
+            return True
+        self._create(repository)
+        temporary = self.root / UPLOADS / uuid4().hex
+        path = self.path(repository) / blob_path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            try:
+                os.link(found.path, temporary)
+            except FileNotFoundError:
+                return False  # deleted a moment ago
+            except OSError:
+                shutil.copyfile(found.path, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def remove(self, repository: str, digest: Digest) -> bool:
+        """Remove a repository's content; False where it isn't there."""
+        try:
+            (self.path(repository) / blob_path(digest)).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let another process own the directory."""
+        if self._owned is not None:
+            os.close(self._owned)
+            self._owned = None
+
+    def _create(self, repository: str) -> None:
+        """Make an empty layout, unless there is one: its index last, which is what makes it a repository."""
+        path = self.path(repository)
+        with self._lock:
+            if repository in self._names or (path / INDEX).exists():
+                return
+            path.mkdir(parents=True, exist_ok=True)
+            self._replace(path / MARKER, MARKER_CONTENT)
+            self._replace(path / INDEX, _index(Names()))
+            self._names[repository] = Names()
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        draft = self.draft()
+        try:
+            draft.write(content)
+            draft.finish(path)
+        finally:
+            draft.discard()
+
+    def _read_names(self, repository: str) -> Names:
+        """Read index.json; the children of its indexes are manifests too, as in a layout of another tool."""
+        path = self.path(repository)
+        manifests: dict[Digest, Descriptor] = {}
+        tags: dict[str, Digest] = {}
+        try:
+            waiting = list(Manifest(mediatype.OCI_INDEX, (path / INDEX).read_bytes()).manifests)
+            for entry in waiting:
+                tag = entry.annotations.get(REF_NAME)
+                if tag:
+                    tags[tag] = entry.digest
+            while waiting:
+                entry = waiting.pop()
+                if entry.digest in manifests or not entry.is_manifest or self.blob(repository, entry.digest) is None:
+                    continue
+                manifests[entry.digest] = Descriptor(entry.media_type, entry.digest, entry.size)
+                if entry.is_index:
+                    waiting += Manifest(entry.media_type, (path / blob_path(entry.digest)).read_bytes()).manifests
+        except ProtocolError as error:
+            raise UsageError(f"{path} isn't a layout that can be served: {error.message}") from None
+        return Names(manifests, {tag: digest for tag, digest in tags.items() if digest in manifests})
+
+    def _walk(self, path: Path, parts: tuple[str, ...]) -> Iterator[str]:
+        if parts and (path / INDEX).is_file():
+            yield "/".join(parts)
+        for child in path.iterdir():
+            name = child.name.removeprefix("_")
+            if not child.is_dir() or child.name in _RESERVED or (name != child.name and name not in _RESERVED):
+                continue
+            yield from self._walk(child, (*parts, name))
+
+
+def _index(names: Names) -> bytes:
+    """Write index.json: a descriptor for each tag, sorted, then one for each manifest without."""
+    tagged = [
+        replace(names.manifests[digest], annotations={REF_NAME: tag}) for tag, digest in sorted(names.tags.items())
+    ]
+    standing = frozenset(names.tags.values())
+    untagged = [manifest for digest, manifest in names.manifests.items() if digest not in standing]
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": mediatype.OCI_INDEX,
+        "manifests": [descriptor.to_json() for descriptor in (*tagged, *untagged)],
+    }
+    return canonical_json(document)
+
+
+def _own(root: Path) -> int:
+    """Lock the directory; the kernel lets go of it however the process ends."""
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise UsageError(f"another registry serves {root}", hint="stop it, or choose another directory") from None
+    return handle
