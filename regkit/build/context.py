@@ -84,7 +84,7 @@ def read_ignore(spec: BuildSpec) -> Ignore:
             continue
         if len(data) > _IGNORE_LIMIT:
             raise UsageError(f"{path} is larger than {_IGNORE_LIMIT} bytes")
-        return parse_ignore(data, str(path))
+        return parse_ignore(data)
     return Ignore()
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from regkit.errors import UsageError
-
-_ESCAPED = frozenset(".+()|{}$")
-_GO_CLASSES = frozenset("dDsSwW")
+_ESCAPED = frozenset(".+()$")  # patternmatcher means to escape {|} as well, but its bitmap has no room for them
+_SPECIAL = re.compile(r"[*?\\\[\]]")
+_NOTHING = r"(?!)"
+_ANYTHING = ""
+_SHARED_ESCAPES = frozenset("dDsSwWafnrtv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Pattern:
 
     def matches(self, path: str) -> bool:
         """Match the whole path, not its parents."""
-        return self.expression.fullmatch(path) is not None
+        return self.expression.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ class Ignore:
         return ignored, tuple(matched)
 
 
-def parse_ignore(data: bytes, name: str) -> Ignore:
-    """Read an ignore file's bytes; raise UsageError for a pattern that BuildKit refuses. `name` is for the message."""
+def parse_ignore(data: bytes) -> Ignore:
+    """Read an ignore file's bytes."""
     lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").split("\n")
-    return Ignore(tuple(_pattern(text, name) for text in _texts(lines)))
+    return Ignore(tuple(_pattern(text) for text in _texts(lines)))
 
 
-def _texts(lines: Iterable[str]) -> Iterable[str]:
-    """Clean the lines as ignorefile.ReadAll does."""
+def _texts(lines: Iterable[str]) -> Iterator[str]:
+    """Clean the lines as ignorefile.ReadAll does, and patternmatcher.New once more."""
     for line in lines:
         text = line.strip()
         if line.startswith("#") or not text:
@@ -74,7 +75,9 @@ def _texts(lines: Iterable[str]) -> Iterable[str]:
         if text:
             text = _clean(text)
             text = text[1:] if len(text) > 1 and text.startswith("/") else text
-        yield f"!{text}" if exception else text
+        text = (f"!{text}" if exception else text).strip()
+        if text:
+            yield _clean(text)
 
 
 def _clean(text: str) -> str:
@@ -82,79 +85,31 @@ def _clean(text: str) -> str:
     return posixpath.normpath(re.sub(r"^/+", "/", text))
 
 
-def _pattern(text: str, name: str) -> Pattern:
-    """Make a pattern as patternmatcher.New does."""
+def _pattern(text: str) -> Pattern:
+    """Make a pattern as patternmatcher.New does; what BuildKit refuses fails its build, and leaves nothing out here."""
     exception = text.startswith("!")
     body = text[1:] if exception else text
-    if not body or not _is_valid(body):
-        raise UsageError(f"{name} holds a pattern that BuildKit refuses: {text!r}", hint="correct its brackets")
     try:
-        return Pattern(body, re.compile(_expression(body), re.ASCII), exception)
-    except re.error:
-        raise UsageError(f"{name} holds a pattern that BuildKit refuses: {text!r}", hint="correct its ranges") from None
-
-
-def _is_valid(pattern: str) -> bool:
-    """Check the syntax of Go's filepath.Match."""
-    index = 0
-    while index < len(pattern):
-        char = pattern[index]
-        if char == "\\":
-            index += 1
-            if index == len(pattern):
-                return False
-        elif char == "[":
-            end = _class_end(pattern, index + 1)
-            if end is None:
-                return False
-            index = end
-        index += 1
-    return True
-
-
-def _class_end(pattern: str, index: int) -> int | None:
-    """Find the `]` that ends the class which begins at `index`; None for a class that filepath.Match refuses."""
-    index += pattern.startswith("^", index)
-    ranges = 0
-    while index < len(pattern):
-        if pattern[index] == "]" and ranges:
-            return index
-        after = _member(pattern, index)
-        if after is not None and pattern.startswith("-", after):
-            after = _member(pattern, after + 1)
-        if after is None:
-            return None
-        index, ranges = after, ranges + 1
-    return None
-
-
-def _member(pattern: str, index: int) -> int | None:
-    """Step over one member of a class (filepath.getEsc)."""
-    if index >= len(pattern) or pattern[index] in "-]":
-        return None
-    index += 2 if pattern[index] == "\\" else 1
-    return index if index < len(pattern) else None
+        expression = re.compile(_expression(body), re.ASCII)
+    except (re.error, ValueError):
+        expression = re.compile(_ANYTHING if exception else _NOTHING)
+    return Pattern(body, expression, exception)
 
 
 def _expression(pattern: str) -> str:
     """Translate as Pattern.compile does: `**` is any number of directories, `*` and `?` stay within one."""
-    if not re.search(r"[*?\\\[\]]", pattern):
-        return re.escape(pattern)
-    plain = pattern.replace("**", "", 1)
-    if pattern.startswith("**") and not re.search(r"[*?\\\[\]]", plain):
-        return _suffix(pattern[2:])
-    if pattern.endswith("/**") and not re.search(r"[*?\\\[\]]", pattern[:-2]):
-        return re.escape(pattern[:-2]) + r"[\s\S]*"
-    return _python("".join(_words(pattern)))
+    if not _SPECIAL.search(pattern):
+        return rf"\A{re.escape(pattern)}\Z"
+    if pattern.startswith("**") and not _SPECIAL.search(pattern[2:]):
+        rest = pattern[2:]  # `**/x` is any path that ends so, and `x` itself
+        alone = rf"|\A{re.escape(rest[1:])}\Z" if rest.startswith("/") else ""
+        return rf"{re.escape(rest)}\Z{alone}"
+    if pattern.endswith("**") and not _SPECIAL.search(pattern[:-2]):
+        return rf"\A{re.escape(pattern[:-2])}"
+    return rf"\A{_python(''.join(_words(pattern)))}\Z"
 
 
-def _suffix(rest: str) -> str:
-    """`**/x` is any path that ends so, and `x` itself."""
-    alone = f"|{re.escape(rest[1:])}" if rest.startswith("/") else ""
-    return rf"[\s\S]*{re.escape(rest)}{alone}"
-
-
-def _words(pattern: str) -> Iterable[str]:
+def _words(pattern: str) -> Iterator[str]:
     index = 0
     while index < len(pattern):
         char = pattern[index]
@@ -170,6 +125,8 @@ def _words(pattern: str) -> Iterable[str]:
         elif char in _ESCAPED:
             yield f"\\{char}"
         elif char == "\\":
+            if index == len(pattern):
+                raise ValueError("a backslash at the end escapes nothing")
             yield f"\\{pattern[index]}"
             index += 1
         else:
@@ -179,21 +136,19 @@ def _words(pattern: str) -> Iterable[str]:
 def _python(expression: str) -> str:
     """Spell Go's expression for Python: what Python keeps for nested sets, and escapes that only one of them has."""
     if "[:" in expression:
-        return r"(?!)"  # a class by name: Go's, never used
+        raise ValueError("a class by name, which Python doesn't know")
     words: list[str] = []
-    inside = False
-    for word in re.findall(r"\\[\s\S]|\[\^?\]?|[\s\S]", expression):
-        if word[0] == "\\":
-            if word[1].isascii() and word[1].isalnum() and word[1] not in _GO_CLASSES:
-                return r"(?!)"
-            words.append(word)
-        elif word[0] == "[" and not inside:
-            inside = True
-            words.append(word.replace("]", r"\]"))
-        elif inside and word != "]":
-            words.append("".join(f"\\{char}" if char in "[]&~|^" else char for char in word))
-            inside = not word.endswith("]") or len(word) == 1
-        else:
+    inside = empty = False
+    for word in re.findall(r"\\[\s\S]|[\s\S]", expression.replace("{,", r"\{,")):
+        if word[0] == "\\" and word[1].isascii() and word[1].isalnum() and word[1] not in _SHARED_ESCAPES:
+            raise ValueError("an escape that means another thing in Python, or none")
+        if inside and word == words[-1] == "-":
+            raise ValueError("two hyphens, which may mean a difference of sets")
+        if not inside:
+            inside = empty = word == "["
+        elif word == "]" and not empty:
             inside = False
-            words.append(word)
+        elif word != "^" or words[-1] != "[":
+            word, empty = f"\\{word}" if word in "[]&~|^" else word, False  # noqa: PLW2901 - one more spelling of it
+        words.append(word)
     return "".join(words)
