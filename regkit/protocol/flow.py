@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -51,7 +50,6 @@ class Bytes:
 
 
 _NOTHING = Bytes(b"")
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 _PHRASES = frozenset(HTTPStatus)
 
 
@@ -78,7 +76,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = _EMPTY
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Source = _NOTHING
     scope: Scope | None = None
     replayable: bool = True
@@ -92,7 +90,7 @@ class Response:
     """What was answered. `headers` have lower-case keys; `body` is a stream that is read at most once."""
 
     status: int
-    headers: Mapping[str, str] = _EMPTY
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: BinaryIO = field(default_factory=io.BytesIO)
     url: str = ""
     """Where the answer came from, as an absolute URL: what a relative `Location` is joined to."""

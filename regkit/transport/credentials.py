@@ -26,7 +26,7 @@ _MAX_SIZE = 4 * 1024 * 1024
 class Credentials:
     """All logins, by host; the passwords are in no repr. `searched` says where they were looked for."""
 
-    logins: Mapping[str, Login] = field(default=MappingProxyType({}), repr=False)
+    logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
     searched: str = "no configuration"
 
     def for_host(self, host: str) -> Login | None:
@@ -43,15 +43,6 @@ class Credentials:
         if username and password:
             logins[DOCKER_HUB] = Login(username, password, "DOCKER_USERNAME and DOCKER_PASSWORD")
         return cls(MappingProxyType(logins), str(path))
-
-
-def docker_config(credentials: Credentials) -> bytes:
-    """Write the `config.json` that BuildKit's client reads, with these logins in it."""
-    auths = {
-        HUB_KEY if host == DOCKER_HUB else host: {"auth": login.header.removeprefix("Basic ")}
-        for host, login in credentials.logins.items()
-    }
-    return json.dumps({"auths": auths}).encode()
 
 
 def _read_docker_config(path: Path) -> dict[str, Login]:

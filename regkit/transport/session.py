@@ -48,7 +48,8 @@ class Session:
         self.report = report
         self.credentials = credentials or Credentials()
         self._http = Http(ca_file)
-        self._plain_http = frozenset(plain_http)
+        self.plain_http = tuple(plain_http)
+        self.ca_file = ca_file
         self._now = now
         self._stopped = threading.Event()
         self._registries: dict[str, _Registry] = {}
@@ -58,9 +59,12 @@ class Session:
         """Open it."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close its connections."""
-        self._http.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close its connections; after Ctrl-C at once, whatever they wait for."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.abort()
+        else:
+            self._http.close()
 
     def run(self, host: str, flow: Flow[T]) -> T:
         """Run a flow against a registry; raise what it raises, Unavailable where the registry can't be reached."""
@@ -80,7 +84,7 @@ class Session:
     def _registry(self, host: str) -> _Registry:
         with self._lock:
             if host not in self._registries:
-                plain = host in self._plain_http
+                plain = host in self.plain_http
                 tentative = not plain and is_loopback(host)
                 self._registries[host] = _Registry(
                     self, self._http, host, plain=plain or tentative, tentative=tentative

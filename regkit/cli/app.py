@@ -1,0 +1,119 @@
+"""The command line's frame: global options, commands that are loaded when named, errors as sentences."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from regkit import __version__
+from regkit.cli.options import Globals, Progress
+from regkit.errors import BuildFailed, RegkitError
+
+COMMANDS = {
+    "publish": "Build, push, verify, tag in order, clean up.",
+    "inspect": "Show what a reference stands for, with its platforms.",
+    "tag": "List, set and remove tags.",
+    "registry": "The embedded registry, for development and tests.",
+    "doctor": "Say what a build needs, and the command that brings what is missing.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads a command's module when the command is named."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name all commands, in the order of the documentation."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load one command; None for an unknown name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"regkit.cli.{cmd_name}")
+        command: Any = typer.main.get_command(module.app)
+        command.name = cmd_name
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"regkit {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say more: build logs, content already there.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar="REGKIT_DEBUG", help="Show tracebacks.")] = False,
+    progress: Annotated[
+        Progress, typer.Option(envvar="REGKIT_PROGRESS", help="How progress is shown, on stderr.")
+    ] = Progress.auto,
+    color: Annotated[str, typer.Option(envvar="REGKIT_COLOR", metavar="auto|always|never")] = "auto",
+    plain_http: Annotated[
+        list[str] | None,
+        typer.Option(envvar="REGKIT_PLAIN_HTTP", metavar="HOST", help="A host that is asked without TLS; repeatable."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(envvar="REGKIT_CA_FILE", help="PEM file with authorities that are trusted too.", exists=True),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """From a Dockerfile to a tagged, verified, multi-platform release, without a Docker daemon."""
+    ctx.obj = Globals(quiet, verbose, debug, progress, color, tuple(plain_http or ()), ca_file)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; give the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(arguments, prog_name="regkit")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+        if code == 130:
+            sys.stderr.write("regkit: interrupted\n")
+        return code
+    except RegkitError as error:
+        if "--debug" in arguments or os.environ.get("REGKIT_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        show_error(error)
+        return error.exit_code
+    return 0
+
+
+def show_error(error: RegkitError) -> None:
+    """Write an error for people: the failing step's lines, one sentence, a hint."""
+    if isinstance(error, BuildFailed):
+        sys.stderr.writelines(f"  | {line}\n" for line in error.log)
+    sys.stderr.write(f"regkit: error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"  hint: {error.hint}\n")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Take SIGTERM, with which CI systems cancel a job, as Ctrl-C."""
+    raise KeyboardInterrupt

@@ -1,0 +1,101 @@
+"""`regkit tag ls|set|rm`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regkit.cli.options import Format, globals_of
+from regkit.cli.output import write_json, write_lines
+
+if TYPE_CHECKING:
+    from regkit.ops.tags import Removal
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+
+
+class Sort(StrEnum):
+    """An order of tags."""
+
+    semver = "semver"
+    name = "name"
+
+
+@app.command("ls")
+def list_(
+    ctx: typer.Context,
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY")],
+    sort: Annotated[Sort | None, typer.Option(help="Versions first, the highest on top; or by name.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Only the tags that stand on this digest.")] = None,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+) -> None:
+    """List a repository's tags, a line each; in the registry's order without --sort."""
+    from regkit.oci.digest import Digest
+    from regkit.oci.reference import Reference
+    from regkit.ops.tags import list_tags
+
+    reference = Reference.parse_name(repository)
+    wanted = Digest(digest) if digest else None
+    with globals_of(ctx).session() as session:
+        tags = list_tags(session, reference, sort=sort.value if sort else "", digest=wanted)
+    if form is Format.json:
+        write_json({"schema": 1, "name": reference.name, "tags": tags})
+    else:
+        write_lines(tags)
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SRC", help="What is to be tagged: a tag or a digest.")],
+    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="The tags, in the order they are written.")],
+) -> None:
+    """Put tags on what SRC names, in its repository, in the given order; each is read back."""
+    from regkit.oci.reference import Reference
+    from regkit.ops.tags import set_tags
+
+    reference = Reference.parse(source)
+    with globals_of(ctx).session() as session:
+        digest = set_tags(session, reference, tags)
+    write_lines([f"{reference.name}@{digest}"])
+
+
+@app.command("rm")
+def remove(
+    ctx: typer.Context,
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References with a tag; '-' reads from stdin.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed, change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
+    from regkit.cli.inspect import read_names
+    from regkit.oci.reference import Reference
+    from regkit.ops.tags import plan_removal, remove_tags
+
+    references = [Reference.parse(text) for text in read_names(refs)]
+    with globals_of(ctx).session() as session:
+        removals = plan_removal(session, references)
+        if dry_run:
+            write_lines(_describe(removal) for removal in removals)
+            return
+        if not yes:
+            _confirm(removals)
+        remove_tags(session, removals)
+
+
+def _describe(removal: Removal) -> str:
+    return f"remove {removal.reference} ({removal.digest or 'not there'})"
+
+
+def _confirm(removals: tuple[Removal, ...]) -> None:
+    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
+    from regkit.errors import UsageError
+
+    sys.stderr.writelines(f"{_describe(removal)}\n" for removal in removals)
+    if not sys.stdin.isatty():
+        raise UsageError("removing tags needs a confirmation, and nobody can be asked here", hint="add --yes")
+    if not typer.confirm("Remove them?", err=True):
+        raise UsageError("nothing was removed", hint="add --yes to remove without a question")

@@ -1,0 +1,112 @@
+"""Publish: from images to a tagged, verified release; content first, names last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regkit.errors import PartlyDone
+from regkit.events import Note, StageStarted, TagKept
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.manifest import assemble_index
+from regkit.oci.reference import Reference
+from regkit.ops.images import read_images
+from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
+from regkit.ops.publication import Publication, push_images
+from regkit.ops.request import images_for
+from regkit.ops.tasks import each
+from regkit.protocol.flow import Bytes
+from regkit.targets.repository import Repository
+from regkit.transport.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """A release: its index, every tag with whether it moved, the images, and what could not be finished."""
+
+    image: Reference
+    index: Descriptor
+    tags: tuple[str, ...]
+    kept: tuple[str, ...]
+    images: tuple[Descriptor, ...]
+    reused: bool
+    unfinished: PartlyDone | None = None
+
+    def __str__(self) -> str:
+        """Give the name to pull by."""
+        return f"{self.image.name}@{self.index.digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document."""
+        return {
+            "schema": 1,
+            "image": self.image.name,
+            "digest": self.index.digest,
+            "descriptor": self.index.to_json(),
+            "tags": list(self.tags),
+            "kept": list(self.kept),
+            "images": [image.to_json() for image in self.images],
+            "reused": self.reused,
+            "unfinished": self.unfinished.message if self.unfinished else None,
+        }
+
+
+def plan(session: Session, spec: PublishSpec) -> Plan:
+    """Ask the registry what is there, and decide; nothing is written. Raise AccessDenied, Unavailable."""
+    session.report(StageStarted("plan", f"asking {spec.image.registry}"))
+    repository = Repository(session, spec.image)
+    tags = repository.admit()
+    touched = [tag for tag in spec.wanted_tags if tag in tags]
+    manifests = dict(zip(touched, each(repository.manifest, touched), strict=True))
+    children = {d.digest: d for manifest in manifests.values() for d in manifest.manifests} if spec.build else {}
+    there = each(repository.exists, children.values())
+    missing = frozenset(digest for digest, is_there in zip(children, there, strict=True) if not is_there)
+    return plan_publish(spec, State(tags, manifests, missing))
+
+
+def publish(session: Session, spec: PublishSpec, *, env: Mapping[str, str]) -> PublishResult:
+    """Build, push, verify, tag in order, clean up. No tag moves before all content is there and verified.
+
+    A rerun does what is missing, and nothing where nothing is. Raise AccessDenied or Unavailable before a build;
+    BuildFailed; Refused where an exact version stands on other content, before anything is written;
+    VerificationFailed where the registry doesn't hold or show what it took.
+    """
+    decided = plan(session, spec)
+    repository = Repository(session, spec.image)
+    if decided.reuse is not None:
+        session.report(Note(f"nothing to build: {decided.reason}"))
+        index = decided.reuse
+        images = read_images(repository, [index.descriptor], ())
+        return _promote(session, decided, Publication(session, repository, index, images))
+    with images_for(session, spec, env) as layout:
+        images = read_images(layout, layout.roots, spec.platforms)
+        index = assemble_index((d for image in images for d, _ in image.entries), decided.annotations)
+        decided.check_immutable(index.digest)
+        session.report(StageStarted("push", f"pushing to {spec.image.name}"))
+        push_images(layout, repository, images, decided.intermediates)
+    repository.push(index.descriptor, Bytes(index.raw))
+    publication = Publication(session, repository, index, images)
+    publication.verify()
+    return _promote(session, decided, publication)
+
+
+def _promote(session: Session, decided: Plan, publication: Publication) -> PublishResult:
+    """Move the tags, each read back, and remove what named the images on the way."""
+    session.report(StageStarted("tag", f"tagging {decided.image.name}"))
+    for decision in decided.tags:
+        if decision.moves:
+            publication.tag(decision.tag, decided.standing.get(decision.tag))
+        else:
+            session.report(TagKept(decision.tag, decision.reason))
+    names = () if decided.keep_intermediates else decided.intermediates.values()
+    unfinished = publication.remove_intermediates(names)
+    return PublishResult(
+        decided.image,
+        publication.index.descriptor,
+        tuple(decision.tag for decision in decided.tags if decision.moves),
+        tuple(decision.tag for decision in decided.tags if not decision.moves),
+        tuple(image.descriptor for image in publication.images),
+        decided.reuse is not None,
+        unfinished,
+    )

@@ -1,0 +1,131 @@
+"""What a user asks to publish, completed from the environment, the CI's variables, git and the builder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from regkit.build.buildctl import build
+from regkit.build.builder import throwaway_builder
+from regkit.build.context import source_digest
+from regkit.build.doctor import native_platform
+from regkit.build.spec import build_spec, parse_build_args
+from regkit.build.workers import worker_platforms
+from regkit.build.workspace import cache_root, docker_config, workspace
+from regkit.errors import UsageError
+from regkit.events import StageStarted
+from regkit.oci.annotation import parse_annotations
+from regkit.oci.platform import Platform, parse_platforms
+from regkit.oci.reference import Reference, check_tag
+from regkit.ops.images import read_images
+from regkit.ops.plan import PublishSpec, intermediate_tag
+from regkit.ops.source import detect
+from regkit.ops.versions import parse_release
+from regkit.targets.layout import Layout
+from regkit.transport.session import Session
+
+
+def publish_spec(
+    image: str,
+    context: Path | str = ".",
+    *,
+    env: Mapping[str, str],
+    layout: Path | str | None = None,
+    platforms: Sequence[str] = (),
+    version: str | None = None,
+    commit: str | None = None,
+    tags: Sequence[str] = (),
+    file: Path | str | None = None,
+    target: str = "",
+    build_args: Sequence[str] = (),
+    annotations: Sequence[str] = (),
+    intermediate: str = "digest",
+    keep_intermediates: bool = False,
+    rebuild: bool = False,
+    immutable: bool = True,
+    allow_downgrade: bool = False,
+) -> PublishSpec:
+    """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
+
+    With `layout`, an OCI image layout's directory, its images are published; else `context` is built. Without
+    `version` and `commit` the CI's variables tell them, then git; without `platforms`, `DOCKER_PLATFORMS`, then what
+    the builder builds natively, or all that the layout holds.
+    """
+    reference = Reference.parse_name(image)
+    asked = parse_platforms(platforms or [env.get("DOCKER_PLATFORMS", "")])
+    found = detect(env, Path(context) if layout is None else Path())
+    ref, commit = version or found.ref, commit or found.commit
+    if ref is None and not tags:
+        raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
+    release = parse_release(ref) if ref else None
+    building = None
+    if layout is None:
+        arguments = parse_build_args(build_args, env)
+        building = build_spec(Path(context), Path(file) if file else None, asked, target, arguments)
+        asked = asked or _native(env)
+        building = replace(building, platforms=asked)
+    else:
+        held = Layout(Path(layout))
+        asked = tuple(image.platform for image in read_images(held, held.roots, asked))
+    if intermediate not in ("digest", "tag"):
+        raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
+    if intermediate == "tag":
+        intermediate_tag(commit, asked[0])
+    return PublishSpec(
+        image=reference,
+        release=release,
+        platforms=asked,
+        build=building,
+        layout=Path(layout) if layout is not None else None,
+        commit=commit,
+        tags=tuple(check_tag(tag) for tag in dict.fromkeys(tags)),
+        annotations=parse_annotations(annotations),
+        source_digest=source_digest(building, env) if building else None,
+        tag_intermediates=intermediate == "tag",
+        keep_intermediates=keep_intermediates,
+        rebuild=rebuild,
+        immutable=immutable,
+        allow_downgrade=allow_downgrade,
+    )
+
+
+@contextmanager
+def images_for(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Layout]:
+    """Give the layout with what is to be published; where it must be built, build it, and remove it afterwards.
+
+    `BUILDKIT_HOST` names the builder; without it a throw-away one serves this one call.
+    """
+    if spec.build is None:
+        assert spec.layout is not None
+        yield Layout(spec.layout)
+        return
+    session.report(StageStarted("build", f"building {spec.build.dockerfile} for {len(spec.platforms)} platforms"))
+    logins = {host: (login.username, login.password) for host, login in session.credentials.logins.items()}
+    with workspace(env) as directory:
+        config = docker_config(directory / "docker", logins)
+        address = env.get("BUILDKIT_HOST")
+        builder = (
+            nullcontext(address)
+            if address
+            else throwaway_builder(
+                cache_root(env), session.report, env=env, plain_http=session.plain_http, ca_file=session.ca_file
+            )
+        )
+        with builder as where:
+            build(
+                spec.build,
+                where,
+                directory / "layout",
+                session.report,
+                env=env,
+                docker_config=config,
+                ca_file=session.ca_file,
+            )
+        yield Layout(directory / "layout")
+
+
+def _native(env: Mapping[str, str]) -> tuple[Platform, ...]:
+    address = env.get("BUILDKIT_HOST")
+    return worker_platforms(address, env)[:1] if address else (native_platform(),)

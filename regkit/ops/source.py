@@ -1,0 +1,86 @@
+"""What is being published: the ref and the commit, from the CI's variables, else from git."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regkit.errors import UsageError
+from regkit.ops.versions import version_of
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A ref (`refs/tags/…`, `refs/heads/…`, `refs/pull/N/…`) and a commit; None for what is not known."""
+
+    ref: str | None = None
+    commit: str | None = None
+
+
+def detect(env: Mapping[str, str], directory: Path) -> Source:
+    """Ask the CI's variables (GitHub, GitLab, Travis), and git for what they leave open."""
+    found = from_ci(env)
+    if found.ref and found.commit:
+        return found
+    asked = from_git(directory)
+    return Source(found.ref or asked.ref, found.commit or asked.commit)
+
+
+def from_ci(env: Mapping[str, str]) -> Source:
+    """Read the variables that the CI systems document; an empty one, as a branch build's tag, counts as absent."""
+    if env.get("GITHUB_ACTIONS") or env.get("GITHUB_REF"):
+        return Source(env.get("GITHUB_REF") or None, env.get("GITHUB_SHA") or None)
+    if env.get("GITLAB_CI"):
+        number = env.get("CI_MERGE_REQUEST_IID")
+        ref = _first(
+            ("refs/tags/", env.get("CI_COMMIT_TAG")),
+            ("refs/pull/", f"{number}/merge" if number else None),
+            ("refs/heads/", env.get("CI_COMMIT_BRANCH") or env.get("CI_COMMIT_REF_NAME")),
+        )
+        return Source(ref, env.get("CI_COMMIT_SHA") or None)
+    if env.get("TRAVIS"):
+        number = env.get("TRAVIS_PULL_REQUEST")
+        ref = _first(
+            ("refs/tags/", env.get("TRAVIS_TAG")),
+            ("refs/pull/", f"{number}/merge" if number and number != "false" else None),
+            ("refs/heads/", env.get("TRAVIS_BRANCH")),
+        )
+        return Source(ref, env.get("TRAVIS_COMMIT") or None)
+    return Source()
+
+
+def from_git(directory: Path) -> Source:
+    """Ask git: the highest version among the tags at HEAD, else the branch; nothing outside a repository."""
+    commit = _git(directory, "rev-parse", "--verify", "HEAD^{commit}")
+    if commit is None:
+        return Source()
+    versions = {tag: version_of(tag) for tag in (_git(directory, "tag", "--points-at", "HEAD") or "").split()}
+    released = {tag: version for tag, version in versions.items() if version is not None}
+    if released:
+        return Source(f"refs/tags/{max(released, key=released.__getitem__)}", commit)
+    branch = _git(directory, "symbolic-ref", "--quiet", "HEAD")
+    return Source(branch, commit)
+
+
+def short_commit(commit: str | None) -> str:
+    """Give the first seven hex digits; raise UsageError where there is no commit, or it isn't one."""
+    if commit is None:
+        raise UsageError("platform tags need a commit, and none is known", hint="give --commit SHA")
+    digits = commit.lower()
+    if len(digits) < 7 or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(f"not a commit: {commit[:80]!r}", hint="give at least seven hex digits")
+    return digits[:7]
+
+
+def _first(*choices: tuple[str, str | None]) -> str | None:
+    return next((f"{prefix}{name}" for prefix, name in choices if name), None)
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
