@@ -93,7 +93,7 @@ def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
     step = progress.failed
     image = _IMAGE.match(step.name) if step else None
     if step is not None and image is not None:
-        return _no_image(image["image"], step.error)
+        return _no_image(image["image"], step)
     if step is not None and not step.is_internal:
         return BuildFailed(f"the build failed{_for(step)} at {step.name}: {_short(step)}", log=tuple(step.lines))
     if _LOST.search(reason):
@@ -107,9 +107,10 @@ def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
     )
 
 
-def _no_image(image: str, error: str) -> BuildFailed:
-    hint = "are the credentials for its registry in Docker's configuration?" if _DENIED.search(error) else None
-    return BuildFailed(f"the base image {image} can't be used: {error.removeprefix(f'{image}: ')}", hint=hint)
+def _no_image(image: str, step: Step) -> BuildFailed:
+    hint = "are the credentials for its registry in Docker's configuration?" if _DENIED.search(step.error) else None
+    reason = step.error.removeprefix(f"{image}: ")
+    return BuildFailed(f"the base image {image} can't be used{_for(step)}: {reason}", hint=hint)
 
 
 def _for(step: Step) -> str:

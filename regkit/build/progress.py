@@ -1,8 +1,9 @@
 """BuildKit's progress (`--progress rawjson`), read line by line: what happened, and what to say if it fails.
 
 The rules of this file: a line that isn't JSON is kept as log; a step is reported as started once and as done once;
-a step whose name has no platform has its inputs' platform, if they agree; what a step printed can't
-reach the terminal as anything but text.
+a step whose name has no platform has its inputs' platform, if they agree, unless another step of the same place
+has the same inputs (`FROM scratch` and a COPY that all platforms share); what a step printed can't reach the
+terminal as anything but text.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import base64
 import binascii
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +27,10 @@ KEPT_LINES = 200
 
 _LINE_LIMIT = 16 * 1024
 _PLATFORM = re.compile(
-    r"\[(?P<platform>[a-z][^\s\]/]*/[^\s\]]+?)(?:->[^\s\]]+)? +(?P<rest>[^\]]*\d+/\d+\] .*)", re.DOTALL
+    r"\[(?P<platform>[a-z][^\s\]/]*/[^\s\]]+?)(?:->[^\s\]]+)? +(?P<rest>(?:[^\]]*\d+/\d+|internal)\] .*)", re.DOTALL
 )
 _ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"  # ECMA-48, 5.4, 5.6
 )
 _CANCELED = "context canceled"
 _BUILDCTL = "buildctl"
@@ -41,6 +42,7 @@ class Step:
 
     name: str
     platform: str = ""
+    """The one in its name."""
     inputs: tuple[str, ...] = ()
     started: bool = False
     done: bool = False
@@ -54,6 +56,11 @@ class Step:
         """Whether this is BuildKit's own, for all platforms."""
         return not self.name.startswith("[") or self.name.startswith("[internal]")
 
+    @property
+    def place(self) -> tuple[str, tuple[str, ...]]:
+        """Its stage and number, and what it works on: the same for one instruction's steps on several platforms."""
+        return self.name.partition("]")[0], self.inputs
+
 
 class Progress:
     """The state of one build, fed with buildctl's lines; `feed` and `finish` give what is to be reported."""
@@ -61,12 +68,13 @@ class Progress:
     def __init__(self, platforms: Sequence[Platform]) -> None:
         self._spelling = {str(p.normalized): str(p) for p in platforms}
         self._steps: dict[str, Step] = {}
+        self._places: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self.plain: deque[str] = deque(maxlen=KEPT_LINES)
 
     @property
     def failed(self) -> Step | None:
-        """The step that failed first; those that were stopped because of it don't count."""
-        failed = [step for step in self._steps.values() if step.error]
+        """The step that failed first, with its platform; those that were stopped because of it don't count."""
+        failed = [replace(step, platform=self.platform_of(key)) for key, step in self._steps.items() if step.error]
         return next((step for step in failed if _CANCELED not in step.error), failed[0] if failed else None)
 
     def feed(self, line: bytes) -> Iterator[Event]:
@@ -93,8 +101,8 @@ class Progress:
 
     def finish(self) -> Iterator[Event]:
         """Give what was held back until no more lines come."""
-        for step in self._steps.values():
-            yield from _flush(step)
+        for digest, step in self._steps.items():
+            yield from _flush(step, self.platform_of(digest))
             if step.held is not None and not step.done:
                 step.done = True
                 yield step.held
@@ -107,7 +115,7 @@ class Progress:
         step = self._steps.get(digest)
         if step is None or digest in above:
             return ""
-        if step.platform or step.is_internal:
+        if step.platform or step.is_internal or self._places[step.place] > 1:
             return step.platform
         found = {self._platform(source, above | {digest}) for source in step.inputs} - {""}
         return found.pop() if len(found) == 1 else ""
@@ -123,6 +131,7 @@ class Progress:
         inputs = vertex.get("inputs")
         step.inputs = tuple(i for i in inputs if isinstance(i, str)) if isinstance(inputs, list) else ()
         self._steps[digest] = step
+        self._places[step.place] += 1
 
     def _spell(self, text: str) -> str:
         try:
@@ -136,7 +145,6 @@ class Progress:
         if step is None or not vertex.get("started") or step.done:
             return
         platform = self.platform_of(digest)
-        step.platform = step.platform or platform
         completed, error = vertex.get("completed"), clean(_text(vertex, "error").encode())
         first = not step.started
         if first:
@@ -149,12 +157,13 @@ class Progress:
         if first and not cached and not error:
             step.held = event  # BuildKit asks a source for its cache key so; it runs afterwards, or it doesn't
             return
-        yield from _flush(step)
+        yield from _flush(step, platform)
         step.done, step.error = True, error
         yield event
 
     def _log(self, log: dict[str, Any]) -> Iterator[Event]:
-        step = self._steps.get(_text(log, "vertex"))
+        digest = _text(log, "vertex")
+        step = self._steps.get(digest)
         stream = log.get("stream")
         if step is None or not isinstance(stream, int):
             return
@@ -163,7 +172,7 @@ class Progress:
             lines, rest = [*lines, rest], b""
         step.partial[stream] = rest
         for line in lines:
-            yield _say(step, line)
+            yield _say(step, self.platform_of(digest), line)
 
 
 def clean(data: bytes) -> str:
@@ -171,21 +180,21 @@ def clean(data: bytes) -> str:
 
     Of text that overwrites itself with carriage returns the last state remains.
     """
-    states = _ESCAPE.sub(b"", data[:_LINE_LIMIT]).decode("utf-8", "replace").split("\r")
-    text = next((state for state in reversed(states) if state.strip()), "").expandtabs()
-    return "".join(c for c in text if c.isprintable()).rstrip()
+    states = _ESCAPE.sub("", data[:_LINE_LIMIT].decode("utf-8", "replace")).split("\r")
+    text = next((state for state in reversed(states) if state.strip()), "")
+    return "".join(c for c in text if c.isprintable() or c == "\t").expandtabs().rstrip()
 
 
-def _say(step: Step, line: bytes) -> StepLog:
+def _say(step: Step, platform: str, line: bytes) -> StepLog:
     text = clean(line)
     step.lines.append(text)
-    return StepLog(step.platform, step.name, text)
+    return StepLog(platform, step.name, text)
 
 
-def _flush(step: Step) -> Iterator[Event]:
+def _flush(step: Step, platform: str) -> Iterator[Event]:
     for line in step.partial.values():
         if line:
-            yield _say(step, line)
+            yield _say(step, platform, line)
     step.partial.clear()
 
 

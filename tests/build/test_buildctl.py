@@ -1,0 +1,247 @@
+"""Builds by a real buildctl on a real buildkitd."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from regkit.build.buildctl import build, failure
+from regkit.build.progress import Progress
+from regkit.build.spec import build_spec
+from regkit.build.workspace import docker_config
+from regkit.errors import BuildFailed, Unavailable, UsageError
+from regkit.events import Event, StepDone, StepLog, StepStarted, ignore
+from regkit.oci.platform import parse_platforms
+from tests.build.conftest import MakeContext, spec_of
+
+SH = '"/busybox", "sh", "-c"'
+
+
+def blob(layout: Path, descriptor: dict[str, Any]) -> Any:
+    return json.loads((layout / "blobs" / str(descriptor["digest"]).replace(":", "/")).read_bytes())
+
+
+def images(layout: Path) -> list[dict[str, Any]]:
+    """Read the index that a build leaves in a layout: its one entry's children."""
+    (top,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+    children: list[dict[str, Any]] = blob(layout, top)["manifests"]
+    return children
+
+
+def test_all_platforms_are_built_into_one_layout(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, events: list[Event]
+) -> None:
+    """One index with a plain image for each, no attestations; each step is reported with its platform."""
+    made = context(
+        f'FROM scratch\nARG TARGETPLATFORM TARGETARCH\nCOPY $TARGETARCH /\nCOPY busybox /\nRUN [{SH}, "echo $TARGETPLATFORM"]',
+        busybox=True,
+        amd64="1",
+        **{"386": "2"},
+    )
+    spec = spec_of(made, "linux/amd64,linux/386")
+    build(spec, builder, tmp_path / "layout", events.append, env=env)
+
+    platforms = [child["platform"] for child in images(tmp_path / "layout")]
+    assert platforms == [{"architecture": "amd64", "os": "linux"}, {"architecture": "386", "os": "linux"}]
+    for platform in ("linux/amd64", "linux/386"):
+        assert any(isinstance(e, StepStarted) and e.platform == platform and " RUN " in e.name for e in events)
+        assert any(isinstance(e, StepDone) and e.platform == platform and " RUN " in e.name for e in events)
+        assert any(isinstance(e, StepLog) and e.platform == platform and e.line == platform for e in events)
+
+
+def test_single_platform_leaves_an_index_too(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """So that what follows needn't tell one from many."""
+    build(spec_of(context("FROM scratch\nCOPY Dockerfile /")), builder, tmp_path / "layout", ignore, env=env)
+
+    assert len(images(tmp_path / "layout")) == 1
+
+
+def test_dockerfile_outside_the_context_with_target_and_arguments(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """The Dockerfile's own ignore file counts, not the context's; odd names and values arrive unharmed."""
+    made = context(None, kept="1", left="2")
+    (made / ".dockerignore").write_text("kept")
+    elsewhere = tmp_path / "else, where"
+    elsewhere.mkdir()
+    (elsewhere / "My, Dockerfile").write_text(
+        "FROM scratch AS one\nARG K\nLABEL k=$K\nCOPY kept /\nFROM scratch AS two\nCOPY left /\n"
+    )
+    (elsewhere / "My, Dockerfile.dockerignore").write_text("left")
+    arguments = (("K", "a,b=c d"),)
+    spec = build_spec(made, elsewhere / "My, Dockerfile", parse_platforms(["linux/amd64"]), "one", arguments)
+    layout = tmp_path / "lay,out"
+    build(spec, builder, layout, ignore, env=env)
+
+    (image,) = images(layout)
+    assert blob(layout, blob(layout, image)["config"])["config"]["Labels"] == {"k": "a,b=c d"}
+
+
+def test_failing_run_is_told_with_its_own_lines(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """The sentence names platform, command and exit code; the log is that step's alone."""
+    made = context(
+        f'FROM scratch\nCOPY busybox /\nRUN [{SH}, "echo fine"]\nRUN [{SH}, "echo one; echo two >&2; exit 3"]',
+        busybox=True,
+    )
+    with pytest.raises(BuildFailed) as caught:
+        build(spec_of(made), builder, tmp_path / "layout", ignore, env=env)
+
+    assert caught.value.message == (
+        'the build failed for linux/amd64 at [3/3] RUN ["/busybox", "sh", "-c", "echo one; echo two >&2; exit 3"]: '
+        "exit code: 3"
+    )
+    assert sorted(caught.value.log) == ["one", "two"]
+
+
+def test_missing_source_of_a_copy_is_told(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """Not only a RUN can fail."""
+    with pytest.raises(BuildFailed, match=r"for linux/amd64 at \[1/1\] COPY gone /: .*not found"):
+        build(spec_of(context("FROM scratch\nCOPY gone /")), builder, tmp_path / "layout", ignore, env=env)
+
+
+@pytest.mark.parametrize("text", ["FROM scratch\nBOGUS x\n", "FROM scratch\nCOPY\n", ""])
+def test_dockerfile_that_cannot_be_read_is_told(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, text: str
+) -> None:
+    """The sentence names the file and BuildKit's reason."""
+    with pytest.raises(BuildFailed, match=r"the build of .*Dockerfile failed: .*(parse error|cannot be empty)"):
+        build(spec_of(context(text)), builder, tmp_path / "layout", ignore, env=env)
+
+
+def test_unknown_target_is_told(builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path) -> None:
+    """A stage that isn't in the Dockerfile."""
+    spec = build_spec(context("FROM scratch AS one\nCOPY . /"), None, parse_platforms(["linux/amd64"]), "two")
+    with pytest.raises(BuildFailed, match=r'target stage "?two"? could not be found'):
+        build(spec, builder, tmp_path / "layout", ignore, env=env)
+
+
+def test_nobody_at_the_address_is_unavailable(env: dict[str, str], context: MakeContext, tmp_path: Path) -> None:
+    """The sentence names the address and why."""
+    with pytest.raises(Unavailable, match=r"can't reach the builder at tcp://127\.0\.0\.1:1: dial tcp .*refused"):
+        build(spec_of(context("FROM scratch")), "tcp://127.0.0.1:1", tmp_path / "layout", ignore, env=env)
+
+
+def test_missing_buildctl_is_a_usage_error(context: MakeContext, tmp_path: Path) -> None:
+    """The hint leads to doctor."""
+    with pytest.raises(UsageError, match="buildctl isn't on PATH") as caught:
+        build(spec_of(context("FROM scratch")), "unix:///s", tmp_path / "layout", ignore, env={"PATH": str(tmp_path)})
+    assert "regkit doctor" in str(caught.value.hint)
+
+
+def test_failure_without_a_word_is_told() -> None:
+    """A buildctl that was killed gives no reason."""
+    error = failure(Progress(()), spec_of(Path(__file__).parent, file=Path(__file__)), "unix:///s")
+
+    assert error.message.endswith("failed: buildctl ended without a reason")
+
+
+class Locked(BaseHTTPRequestHandler):
+    """A registry that is empty, and asks for a login below /v2/locked/."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        authorization = self.headers.get("Authorization", "")
+        self.seen.append(authorization)
+        locked = "/locked/" in self.path and not authorization
+        self.send_response(401 if locked else 404)
+        if locked:
+            self.send_header("WWW-Authenticate", 'Basic realm="here"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, list[str]]]:
+    """Serve an empty registry; give its host and the Authorization headers that it saw."""
+    handler = type("Handler", (Locked,), {"seen": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined]  # made two lines above
+        server.shutdown()
+
+
+def test_base_image_that_does_not_exist_is_named(
+    builder: str, env: dict[str, str], tmp_path: Path, registry: tuple[str, list[str]]
+) -> None:
+    """A registry that doesn't have it, and none at all."""
+    host, _ = registry
+    for image in (f"{host}/no/such:1", "127.0.0.1:1/no/such:1"):
+        made = tmp_path / image.replace("/", "_")
+        made.mkdir()
+        (made / "Dockerfile").write_text(f"FROM {image}\n")
+        with pytest.raises(
+            BuildFailed, match=f"the base image {image} can't be used for linux/amd64: .*(not found|refused)"
+        ):
+            build(spec_of(made), builder, tmp_path / "layout" / made.name, ignore, env=env)
+
+
+def test_base_image_behind_a_login_is_asked_for_with_the_given_credentials(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, registry: tuple[str, list[str]]
+) -> None:
+    """Those in the DOCKER_CONFIG that is passed, and no others; without any, the hint says what is missing."""
+    host, seen = registry
+    spec = spec_of(context(f"FROM {host}/locked/base:1\n"))
+    own = {**env, "DOCKER_USERNAME": "stranger", "DOCKER_PASSWORD": "hub-secret"}
+    empty = docker_config(tmp_path / "empty", {})
+    with pytest.raises(BuildFailed, match=r"the base image .*locked/base:1 can't be used") as caught:
+        build(spec, builder, tmp_path / "one", ignore, env=own, docker_config=empty)
+    assert "credentials" in str(caught.value.hint)
+    assert set(seen) == {""}
+
+    config = docker_config(tmp_path / "docker", {host: ("me", "pass")})
+    with pytest.raises(BuildFailed):
+        build(spec, builder, tmp_path / "two", ignore, env=own, docker_config=config)
+    assert set(seen) == {"", f"Basic {b64encode(b'me:pass').decode()}"}
+
+
+def test_buildctl_has_no_credential_in_its_arguments_or_environment(
+    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """Looked at while it runs, as any user of the machine could."""
+    made = context(f'FROM scratch\nCOPY busybox /\nRUN [{SH}, "echo {tmp_path.name}"]', busybox=True)
+    own = {**env, "DOCKER_PASSWORD": "hub-secret", "REGKIT_PASSWORD": "other-secret", "KEPT": "yes"}
+    config = docker_config(tmp_path / "docker", {"ghcr.io": ("me", "pass-secret")})
+    looks: list[bytes] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, StepStarted) and " RUN " in event.name:
+            looks.extend(_process(str(tmp_path / "layout").encode()))
+
+    build(spec_of(made), builder, tmp_path / "layout", look, env=own, docker_config=config)
+
+    assert any(b"KEPT=yes" in look for look in looks)
+    assert not any(b"secret" in look for look in looks)
+
+
+def _process(mark: bytes) -> list[bytes]:
+    """Read arguments and environment of every process whose arguments contain `mark`."""
+    found = []
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit() and int(directory.name) != os.getpid():
+            try:
+                arguments, environment = (directory / "cmdline").read_bytes(), (directory / "environ").read_bytes()
+            except OSError:
+                continue
+            if mark in arguments:
+                found.append(arguments + environment)
+    return found

@@ -1,0 +1,89 @@
+"""What is to be built, checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regkit.build.buildctl import arguments
+from regkit.build.spec import BuildSpec, build_spec, effective_args, parse_build_args
+from regkit.errors import UsageError
+from regkit.oci.platform import parse_platforms
+from tests.build.conftest import MakeContext
+
+PLATFORMS = parse_platforms(["linux/amd64,linux/arm/v6"])
+
+
+def test_dockerfile_is_the_contexts_own_unless_one_is_named(context: MakeContext, tmp_path: Path) -> None:
+    """A named one may lie outside the context, and has any name."""
+    made = context("FROM scratch")
+    other = tmp_path / "Other.Dockerfile"
+    other.write_text("FROM scratch")
+
+    assert build_spec(made, None, PLATFORMS).dockerfile == made / "Dockerfile"
+    assert build_spec(made, other, PLATFORMS).dockerfile == other
+
+
+def test_lower_case_dockerfile_is_taken_as_buildkit_takes_it(context: MakeContext) -> None:
+    """`dockerfile` stands in for `Dockerfile`."""
+    made = context(None, dockerfile="FROM scratch")
+
+    assert build_spec(made, None, PLATFORMS).dockerfile.name == "dockerfile"
+
+
+def test_missing_context_is_a_usage_error(tmp_path: Path) -> None:
+    """So is a file in its place."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(UsageError, match=r"the build context .*gone doesn't exist"):
+        build_spec(tmp_path / "gone", None, PLATFORMS)
+    with pytest.raises(UsageError, match=r"the build context .*file isn't a directory"):
+        build_spec(tmp_path / "file", None, PLATFORMS)
+
+
+def test_missing_dockerfile_is_a_usage_error(
+    context: MakeContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`--file` is relative to the working directory; the hint says so where it was meant relative to the context."""
+    made = context(None, other="FROM scratch")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match=r"there is no Dockerfile in .*context"):
+        build_spec(made, None, PLATFORMS)
+    with pytest.raises(UsageError, match=r"there is no Dockerfile other") as caught:
+        build_spec(made, Path("other"), PLATFORMS)
+    assert caught.value.hint == f"--file is relative to the working directory; did you mean {made}/other?"
+
+
+def test_build_argument_without_value_is_the_environments() -> None:
+    """As with buildx: not there, not given; an empty name is an error; the last one wins."""
+    env = {"A": "from env", "C": "unused"}
+
+    assert parse_build_args(["A", "B", "D=1=2", "E=", "D=3"], env) == (("A", "from env"), ("D", "3"), ("E", ""))
+    with pytest.raises(UsageError, match="not a build argument: '=x'"):
+        parse_build_args(["=x"], env)
+
+
+def test_source_date_epoch_is_passed_on() -> None:
+    """The environment's, unless the argument is given."""
+    env = {"SOURCE_DATE_EPOCH": "7"}
+    spec = BuildSpec(Path("/c"), Path("/c/Dockerfile"), PLATFORMS, build_args=(("Z", "1"), ("A", "2")))
+    given = BuildSpec(Path("/c"), Path("/c/Dockerfile"), PLATFORMS, build_args=(("SOURCE_DATE_EPOCH", "1"),))
+
+    assert effective_args(spec, env) == (("A", "2"), ("SOURCE_DATE_EPOCH", "7"), ("Z", "1"))
+    assert effective_args(given, env) == (("SOURCE_DATE_EPOCH", "1"),)
+    assert effective_args(given, {"SOURCE_DATE_EPOCH": ""}) == (("SOURCE_DATE_EPOCH", "1"),)
+
+
+def test_one_call_serves_all_platforms() -> None:
+    """The arguments, in full; a comma in the destination is quoted as CSV."""
+    spec = BuildSpec(Path("/c"), Path("/d/My.Dockerfile"), PLATFORMS, "final", (("K", "a,b=c"),))
+
+    assert arguments(spec, "unix:///s", Path("/o,ut"), {}) == [
+        *("--addr", "unix:///s", "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
+        *("--local", "context=/c", "--local", "dockerfile=/d"),
+        *("--opt", "filename=My.Dockerfile", "--opt", "platform=linux/amd64,linux/arm/v6"),
+        *("--opt", "multi-platform=true", "--opt", "target=final", "--opt", "build-arg:K=a,b=c"),
+        *("--output", 'type=oci,tar=false,"dest=/o,ut"'),
+    ]
