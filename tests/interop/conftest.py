@@ -1,0 +1,1 @@
+"""Fixtures that all tests against real registries, builders and peers share."""
