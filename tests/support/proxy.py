@@ -1,0 +1,468 @@
+"""What stands between a client and a registry: a scripted HTTP proxy, and a TCP forwarder that adds a round trip."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import re
+import select
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar
+
+_CHUNK = 256 * 1024
+_BUFFERED = 8 * 1024 * 1024
+_HEAD_LIMIT = 64 * 1024
+_LIMIT = 60.0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request that came by: `path` with its query, `headers` with lower-case names, when it came, what it got."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic)
+    status: int = 0
+    """0 where no answer went back."""
+
+
+class Rule:
+    """What becomes of requests: `method` and `path` (a regular expression, searched for), the next `times` of them."""
+
+    def __init__(self, method: str, path: str, times: int) -> None:
+        self.seen: list[Exchange] = []
+        self._method, self._path, self._times = method, re.compile(path), times
+
+    def take(self, exchange: Exchange) -> bool:
+        """Tell whether this request is one of them; then it's counted."""
+        mine = (
+            len(self.seen) < self._times
+            and exchange.method == self._method
+            and self._path.search(exchange.path) is not None
+        )
+        if mine:
+            self.seen.append(exchange)
+        return mine
+
+
+class Hold(Rule):
+    """Requests that wait at the proxy: `held` is set when one does, `release` lets all go on to the registry."""
+
+    def __init__(self, method: str, path: str, times: int) -> None:
+        super().__init__(method, path, times)
+        self.held, self._open = threading.Event(), threading.Event()
+        self.dropped = False
+
+    def release(self, *, drop: bool = False) -> None:
+        """Let them go on; `drop`: let the registry never see them."""
+        self.dropped = drop
+        self._open.set()
+
+    def wait(self) -> bool:
+        """Wait for the release; False where the request is dropped."""
+        self.held.set()
+        self._open.wait()
+        return not self.dropped
+
+
+class Answer(Rule):
+    """Requests that the proxy answers itself; the registry never sees them."""
+
+    def __init__(
+        self, *, method: str, path: str, times: int, status: int, headers: Callable[[], Mapping[str, str]], body: bytes
+    ) -> None:
+        super().__init__(method, path, times)
+        self.status, self.headers, self.body = status, headers, body
+
+
+class Cut(Rule):
+    """Requests whose connection is reset: after so many bytes of their body, or (None) instead of the answer."""
+
+    def __init__(self, method: str, path: str, times: int, after: int | None) -> None:
+        super().__init__(method, path, times)
+        self.after = after
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    connection: socket.socket
+    reader: BinaryIO
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the registry closed the connection while it was idle."""
+        return bool(select.select([self.connection], [], [], 0)[0])
+
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+class Proxy:
+    """An HTTP proxy in front of `upstream` (`host:port`); `host` is its own. `Host` passes, so Locations lead back."""
+
+    def __init__(self, upstream: str) -> None:
+        self.exchanges: list[Exchange] = []
+        self._upstream = _address(upstream)
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._sockets: set[socket.socket] = set()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def hold(self, method: str, path: str, times: int = 1) -> Hold:
+        """Let requests wait until they are released."""
+        return self._add(Hold(method, path, times))
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        *,
+        body: bytes = b"",
+        times: int = 1,
+    ) -> Answer:
+        """Answer requests here; `headers` may be made when the answer is."""
+        made = headers if callable(headers) else lambda: headers or {}
+        rule = Answer(method=method, path=path, times=times, status=status, headers=made, body=body)
+        return self._add(rule)
+
+    def cut(self, method: str, path: str, after: int | None, times: int = 1) -> Cut:
+        """Reset the connection: after so many bytes of a request's body, or with None when the registry answers."""
+        return self._add(Cut(method, path, times, after))
+
+    def requests(self, method: str, path: str = "") -> list[Exchange]:
+        """Give what came by."""
+        with self._lock:
+            return [e for e in self.exchanges if e.method == method and re.search(path, e.path)]
+
+    def close(self) -> None:
+        """End it, and all that it holds; what is held never reaches the registry."""
+        with self._lock:
+            rules, sockets = list(self._rules), list(self._sockets)
+        for rule in rules:
+            if isinstance(rule, Hold):
+                rule.release(drop=True)
+        for each in (self._listener, *sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(_LIMIT)
+        self._listener.close()
+
+    def _add(self, rule: AnyRule) -> AnyRule:
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with (
+            self._open(client),
+            contextlib.suppress(OSError, ValueError),
+            client.makefile("rb") as reader,
+            contextlib.ExitStack() as stack,
+        ):
+            server: _Server | None = None
+            while head := _read_head(reader):
+                if server is None or server.is_gone:
+                    connection = stack.enter_context(self._open(socket.create_connection(self._upstream)))
+                    server = _Server(connection, stack.enter_context(connection.makefile("rb")))
+                if not self._relay(head, reader, client, server):
+                    return
+
+    def _relay(self, head: bytes, reader: BinaryIO, client: socket.socket, server: _Server) -> bool:
+        """Handle one request; tell whether the connection can take another."""
+        exchange = _request(head)
+        with self._lock:
+            self.exchanges.append(exchange)
+            rule = next((rule for rule in self._rules if rule.take(exchange)), None)
+        if isinstance(rule, Hold) and not rule.wait():
+            return False
+        if isinstance(rule, Answer):
+            _copy_body(reader, exchange.headers, lambda _: None)
+            client.sendall(_written(rule.status, rule.headers(), b"" if exchange.method == "HEAD" else rule.body))
+            exchange.status = rule.status
+            return True
+        send = server.connection.sendall
+        send(head)
+        if isinstance(rule, Cut) and rule.after is not None:
+            send(reader.read(rule.after))
+            _reset(client)
+            return False
+        with contextlib.suppress(ConnectionError):  # a registry may answer before it has read all
+            _copy_body(reader, exchange.headers, send)
+        return self._answer(exchange, rule, server.reader, client)
+
+    def _answer(self, exchange: Exchange, rule: Rule | None, server: BinaryIO, client: socket.socket) -> bool:
+        head = _read_head(server)
+        if not head:
+            return False
+        if isinstance(rule, Cut):
+            _reset(client)
+            return False
+        status, headers = int(head.split(b" ", 2)[1]), _headers(head)
+        exchange.status = status
+        client.sendall(head)
+        if exchange.method != "HEAD" and status not in (204, 304):
+            _copy_body(server, headers, client.sendall, to_the_end=True)
+        return headers.get("connection", "").lower() != "close"
+
+    @contextmanager
+    def _open(self, connection: socket.socket) -> Iterator[socket.socket]:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._lock:
+            self._sockets.add(connection)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._sockets.discard(connection)
+            connection.close()
+
+
+@contextmanager
+def proxy(upstream: str) -> Iterator[Proxy]:
+    """Run a scripted proxy in front of a registry."""
+    running = Proxy(upstream)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextmanager
+def far_away(upstream: str, delay: float) -> Iterator[str]:
+    """Put a registry `delay` seconds away, each way; give the `host:port` to ask.
+
+    Bytes are forwarded as they are, without a bound on what is under way at once, so only the time changes and not the
+    throughput. A new connection costs a round trip before its first byte, as TCP's handshake does.
+    """
+    running = _Forwarder(_address(upstream), delay)
+    try:
+        yield running.host
+    finally:
+        running.close()
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """One direction of a connection: what was read waits in `parcels` until it is due; b"" is the end."""
+
+    source: socket.socket
+    sink: socket.socket
+    earliest: float
+    parcels: deque[tuple[float, memoryview]] = field(default_factory=deque)
+    size: int = 0
+    read_all: bool = False
+    blocked: bool = False
+    done: bool = False
+
+
+class _Forwarder:
+    """One thread for all connections: threads of their own would fight for the interpreter."""
+
+    def __init__(self, upstream: tuple[str, int], delay: float) -> None:
+        self._upstream, self._delay = upstream, delay
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ears, self._mouth = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._ears, selectors.EVENT_READ)
+        self._out: dict[socket.socket, _Pipe] = {}  # by source
+        self._in: dict[socket.socket, _Pipe] = {}  # by sink
+        self._due: list[tuple[float, int, _Pipe]] = []
+        self._numbers = itertools.count()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all connections."""
+        self._mouth.close()
+        self._thread.join(_LIMIT)
+        for each in (*self._out, self._listener, self._ears):
+            each.close()
+        self._selector.close()
+
+    def _run(self) -> None:
+        while True:
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            for key, events in self._selector.select(wait):
+                if key.fileobj is self._ears:
+                    return
+                if key.fileobj is self._listener:
+                    self._accept()
+                    continue
+                assert isinstance(key.fileobj, socket.socket)
+                if events & selectors.EVENT_READ and (pipe := self._out.get(key.fileobj)):
+                    self._guarded(self._read, pipe)
+                if events & selectors.EVENT_WRITE and (pipe := self._in.get(key.fileobj)):
+                    self._guarded(self._write, pipe)
+            while self._due and self._due[0][0] <= time.monotonic():
+                pipe = heapq.heappop(self._due)[2]
+                if not pipe.blocked and not pipe.done:
+                    self._guarded(self._write, pipe)
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection(self._upstream)
+        for each in (client, server):
+            each.setblocking(False)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        now = time.monotonic()
+        for pipe in (_Pipe(client, server, now + 2 * self._delay), _Pipe(server, client, now)):
+            self._out[pipe.source] = self._in[pipe.sink] = pipe
+        for each in (client, server):
+            self._selector.register(each, selectors.EVENT_READ)
+
+    def _guarded(self, act: Callable[[_Pipe], None], pipe: _Pipe) -> None:
+        try:
+            act(pipe)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(pipe)
+            return
+        if pipe.done and self._out[pipe.sink].done:
+            self._drop(pipe)
+        else:
+            self._listen(pipe.source)
+            self._listen(pipe.sink)
+
+    def _read(self, pipe: _Pipe) -> None:
+        data = pipe.source.recv(_CHUNK)
+        due = max(time.monotonic(), pipe.earliest) + self._delay
+        pipe.read_all = not data
+        pipe.size += len(data)
+        pipe.parcels.append((due, memoryview(data)))
+        heapq.heappush(self._due, (due, next(self._numbers), pipe))
+
+    def _write(self, pipe: _Pipe) -> None:
+        pipe.blocked = False
+        now = time.monotonic()
+        while pipe.parcels and pipe.parcels[0][0] <= now:
+            due, data = pipe.parcels.popleft()
+            if not data:
+                pipe.done = True
+                pipe.sink.shutdown(socket.SHUT_WR)
+                return
+            try:
+                sent = pipe.sink.send(data)
+            except BlockingIOError:
+                sent = 0
+            pipe.size -= sent
+            if sent < len(data):
+                pipe.parcels.appendleft((due, data[sent:]))
+                pipe.blocked = True
+                return
+
+    def _listen(self, end: socket.socket) -> None:
+        out, into = self._out[end], self._in[end]
+        read = selectors.EVENT_READ if not out.read_all and out.size < _BUFFERED else 0
+        wanted = read | (selectors.EVENT_WRITE if into.blocked else 0)
+        known = self._selector.get_map().get(end)
+        if known is None and wanted:
+            self._selector.register(end, wanted)
+        elif known is not None and not wanted:
+            self._selector.unregister(end)
+        elif known is not None and known.events != wanted:
+            self._selector.modify(end, wanted)
+
+    def _drop(self, pipe: _Pipe) -> None:
+        for end in (pipe.source, pipe.sink):
+            if self._selector.get_map().get(end) is not None:
+                self._selector.unregister(end)
+            gone = self._out.pop(end, None)
+            self._in.pop(end, None)
+            if gone is not None:
+                gone.done = True
+            end.close()
+
+
+def _address(host: str) -> tuple[str, int]:
+    name, _, port = host.rpartition(":")
+    return name, int(port)
+
+
+def _read_head(reader: BinaryIO) -> bytes:
+    """Read up to the empty line; b"" where the connection ends before."""
+    lines = bytearray()
+    while line := reader.readline(_HEAD_LIMIT):
+        lines += line
+        if line == b"\r\n":
+            return bytes(lines)
+        if len(lines) > _HEAD_LIMIT:
+            break
+    return b""
+
+
+def _request(head: bytes) -> Exchange:
+    method, path, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    return Exchange(method, path, _headers(head))
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:] if line)
+    return {name.lower(): value.strip() for name, _, value in lines}
+
+
+def _copy_body(
+    reader: BinaryIO, headers: Mapping[str, str], write: Callable[[bytes], None], *, to_the_end: bool = False
+) -> None:
+    """Pass a body on, framed as it came; `to_the_end`: without a length it lasts as long as the connection."""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        size = -1
+        while size:
+            line = reader.readline(_HEAD_LIMIT)
+            size = int(line.split(b";")[0], 16)
+            write(line)
+            _copy(reader, size, write)
+            write(reader.readline(_HEAD_LIMIT))
+    elif "content-length" in headers:
+        _copy(reader, int(headers["content-length"]), write)
+    elif to_the_end:
+        while data := reader.read(_CHUNK):
+            write(data)
+
+
+def _copy(reader: BinaryIO, size: int, write: Callable[[bytes], None]) -> None:
+    while size:
+        data = reader.read(min(size, _CHUNK))
+        if not data:
+            raise ConnectionResetError("the body ended early")
+        size -= len(data)
+        write(data)
+
+
+def _written(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close so that the other side gets a reset instead of an end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
