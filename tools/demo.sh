@@ -4,15 +4,16 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset BUILDKIT_HOST
-regkit=.venv/bin/regkit
+regkit=(setpriv --pdeathsig TERM .venv/bin/regkit)
+log=.tools/demo-registry.log
 
 run() {
     printf '\n$ regkit %s\n' "$*" >&2
-    "$regkit" "$@"
+    "${regkit[@]}" "$@"
 }
 
-echo "Starting the embedded registry, in memory." >&2
-exec {output}< <(exec setpriv --pdeathsig TERM "$regkit" registry serve --addr 127.0.0.1:0 --dir memory)
+echo "Starting the embedded registry, in memory; its access log goes to $log." >&2
+exec {output}< <(exec "${regkit[@]}" registry serve --addr 127.0.0.1:0 --dir memory 2>"$log")
 registry=$!
 stop() {
     kill "$registry" 2>/dev/null && wait "$registry"
@@ -23,6 +24,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 if ! read -r -t 20 -u "$output" line || [[ $line != "listening on http://"* ]]; then
+    cat "$log" >&2
     echo "demo: the embedded registry didn't start within 20 seconds." >&2
     exit 1
 fi
