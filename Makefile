@@ -38,4 +38,4 @@ docs:   ## generate the command reference
 clean:  ## remove all that was set up or built here
 	rm -rf .venv .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf testdata/hello/bin testdata/hello/.built
-	find regkit tests docs -name __pycache__ -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +
