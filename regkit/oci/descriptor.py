@@ -39,10 +39,13 @@ class Descriptor:
 
     @property
     def attests(self) -> Digest | None:
-        """The image that this attestation manifest belongs to, where BuildKit says so."""
+        """The image that this attestation manifest belongs to, where BuildKit says so; raise ProtocolError."""
         if self.annotations.get("vnd.docker.reference.type") != "attestation-manifest":
             return None
-        return Digest(self.annotations.get("vnd.docker.reference.digest", ""))
+        try:
+            return Digest(self.annotations.get("vnd.docker.reference.digest", ""))
+        except UsageError as error:
+            raise ProtocolError(f"the attestation {self.digest} names no image: {error.message}") from None
 
     @classmethod
     def of(cls, media_type: str, data: bytes) -> Self:

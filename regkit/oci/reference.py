@@ -14,7 +14,7 @@ _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?")
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _HINT = "write registry/repository[:tag][@digest], as ghcr.io/owner/name:1.2"
 
@@ -54,7 +54,8 @@ class Reference:
         if colon and "/" not in tail:
             rest, tag = head, check_tag(tail)
         registry, repository = _split(rest)
-        if not _HOST.fullmatch(registry):
+        host = _HOST.fullmatch(registry)
+        if host is None or int(host["port"] or 0) > 65535:
             raise UsageError(f"not an image reference: {text!r} has no valid registry host", hint=_HINT)
         if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
             lower = " (names are lower case)" if repository != repository.lower() else ""
