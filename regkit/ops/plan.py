@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semver import Version
 
-from regkit.build.spec import BuildSpec
 from regkit.errors import Refused
 from regkit.oci.annotation import REVISION, SOURCE_DIGEST, VERSION
 from regkit.oci.digest import Digest
@@ -18,6 +17,9 @@ from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.source import short_commit
 from regkit.ops.versions import Release, TagDecision, decide_tags, version_of
+
+if TYPE_CHECKING:
+    from regkit.build.spec import BuildSpec
 
 
 @dataclass(frozen=True, slots=True)

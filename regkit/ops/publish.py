@@ -13,10 +13,9 @@ from regkit.oci.manifest import assemble_index
 from regkit.oci.reference import Reference
 from regkit.ops.images import read_images
 from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
-from regkit.ops.publication import Publication, push_images
+from regkit.ops.publication import Publication
 from regkit.ops.request import images_for
 from regkit.ops.tasks import each
-from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
@@ -84,10 +83,8 @@ def publish(session: Session, spec: PublishSpec, *, env: Mapping[str, str]) -> P
         index = assemble_index((d for image in images for d, _ in image.entries), decided.annotations)
         decided.check_immutable(index.digest)
         session.report(StageStarted("push", f"pushing to {spec.image.name}"))
-        push_images(layout, repository, images, decided.intermediates)
-    repository.push(index.descriptor, Bytes(index.raw))
-    publication = Publication(session, repository, index, images)
-    publication.verify()
+        publication = Publication(session, repository, index, images)
+        publication.push(layout, decided.intermediates)
     return _promote(session, decided, publication)
 
 
@@ -95,10 +92,9 @@ def _promote(session: Session, decided: Plan, publication: Publication) -> Publi
     """Move the tags, each read back, and remove what named the images on the way."""
     session.report(StageStarted("tag", f"tagging {decided.image.name}"))
     for decision in decided.tags:
-        if decision.moves:
-            publication.tag(decision.tag, decided.standing.get(decision.tag))
-        else:
+        if not decision.moves:
             session.report(TagKept(decision.tag, decision.reason))
+    publication.tag((d.tag, decided.standing.get(d.tag)) for d in decided.tags if d.moves)
     names = () if decided.keep_intermediates else decided.intermediates.values()
     unfinished = publication.remove_intermediates(names)
     return PublishResult(

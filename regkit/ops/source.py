@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +78,8 @@ def _first(*choices: tuple[str, str | None]) -> str | None:
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
+    import subprocess
+
     try:
         done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False)
     except OSError:

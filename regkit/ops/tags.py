@@ -42,8 +42,7 @@ def set_tags(session: Session, source: Reference, tags: Sequence[str]) -> Digest
     manifest = repository.manifest(source.identifier)
     publication = Publication(session, repository, manifest, ())
     standing = each(repository.resolve, wanted)
-    for tag, there in zip(wanted, standing, strict=True):
-        publication.tag(tag, there.digest if there else None)
+    publication.tag((tag, there.digest if there else None) for tag, there in zip(wanted, standing, strict=True))
     return manifest.digest
 
 

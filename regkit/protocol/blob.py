@@ -37,27 +37,25 @@ def get_blob(repository: str, digest: Digest) -> Flow[BinaryIO]:
     return expect(response, 200, what=f"read the blob {digest} of {repository}").body
 
 
-def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[bool]:
-    """Bring a blob there, unless it is there; tell whether it was sent.
+def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[None]:
+    """Send a blob, without asking whether it is there.
 
-    Where a send fails, or the session is lost, the registry is asked first whether the blob arrived all the same,
-    and a new session is begun; after `UPLOAD_TRIES` of them the failure stands.
+    Where a send fails, or the session is lost, the registry is asked whether the blob arrived all the same, and if
+    not a new session is begun; after `UPLOAD_TRIES` of them the failure stands.
     """
     for attempt in range(1, UPLOAD_TRIES + 1):
-        if (yield from head_blob(repository, descriptor)):
-            return attempt > 1
         location = yield from begin_upload(repository)
         try:
             response = yield _put_blob(repository, location, descriptor, source)
         except Unavailable:
             if attempt == UPLOAD_TRIES:
                 raise
-            continue
-        if response.status in _LOST and attempt < UPLOAD_TRIES:
-            continue
-        expect(response, 201, what=f"upload the blob {descriptor.digest} to {repository}")
-        return True
-    raise AssertionError("unreachable: the last try returns or raises")
+        else:
+            if response.status not in _LOST or attempt == UPLOAD_TRIES:
+                expect(response, 201, what=f"upload the blob {descriptor.digest} to {repository}")
+                return
+        if (yield from head_blob(repository, descriptor)):
+            return
 
 
 def begin_upload(repository: str) -> Flow[str]:

@@ -48,7 +48,7 @@ class Target(Protocol):
         ...
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
-        """Bring content there, under `name` (a tag) where one is given. Idempotent."""
+        """Send content, under `name` (a tag) where one is given; who wants to spare that asks `exists` before."""
         ...
 
     def untag(self, tag: str) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import socket
 import ssl
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-import httpx
+with contextlib.ExitStack() as _stack:
+    # httpx imports its own command line where click is installed, and rich with it: 45 ms that nobody here needs.
+    if "click" not in sys.modules:
+        sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
+        _stack.callback(sys.modules.pop, "click")
+    import httpx
 
 from regkit.errors import Interrupted, ProtocolError, Unavailable, UsageError
 from regkit.oci.manifest import MAX_SIZE
