@@ -10,40 +10,47 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from regkit.build.doctor import Finding, diagnose
-    from regkit.devregistry.app import DevRegistry
-    from regkit.devregistry.server import running
-    from regkit.errors import (
-        AccessDenied,
-        BuildFailed,
-        ContentMismatch,
-        Interrupted,
-        NotFound,
-        PartlyDone,
-        ProtocolError,
-        Refused,
-        RegkitError,
-        Unavailable,
-        UnexpectedStatus,
-        UsageError,
-        VerificationFailed,
-    )
-    from regkit.events import Event, Reporter
-    from regkit.oci.descriptor import Descriptor
-    from regkit.oci.digest import Digest
-    from regkit.oci.manifest import Manifest
-    from regkit.oci.platform import Platform
-    from regkit.oci.reference import Reference
-    from regkit.ops.inspect import Inspection, inspect
-    from regkit.ops.plan import Plan, PublishSpec
-    from regkit.ops.publish import PublishResult, plan, publish
-    from regkit.ops.request import publish_spec
-    from regkit.ops.tags import list_tags, plan_removal, remove_tags, set_tags
-    from regkit.targets.layout import Layout
-    from regkit.targets.location import Location
-    from regkit.targets.repository import Repository
-    from regkit.transport.credentials import Credentials
-    from regkit.transport.session import Session
+    from regkit.build.doctor import Finding as Finding
+    from regkit.build.doctor import diagnose as diagnose
+    from regkit.devregistry.app import DevRegistry as DevRegistry
+    from regkit.devregistry.server import running as running
+    from regkit.errors import AccessDenied as AccessDenied
+    from regkit.errors import BuildFailed as BuildFailed
+    from regkit.errors import ContentMismatch as ContentMismatch
+    from regkit.errors import Interrupted as Interrupted
+    from regkit.errors import NotFound as NotFound
+    from regkit.errors import PartlyDone as PartlyDone
+    from regkit.errors import ProtocolError as ProtocolError
+    from regkit.errors import Refused as Refused
+    from regkit.errors import RegkitError as RegkitError
+    from regkit.errors import Unavailable as Unavailable
+    from regkit.errors import UnexpectedStatus as UnexpectedStatus
+    from regkit.errors import UsageError as UsageError
+    from regkit.errors import VerificationFailed as VerificationFailed
+    from regkit.events import Event as Event
+    from regkit.events import Reporter as Reporter
+    from regkit.oci.descriptor import Descriptor as Descriptor
+    from regkit.oci.digest import Digest as Digest
+    from regkit.oci.manifest import Manifest as Manifest
+    from regkit.oci.platform import Platform as Platform
+    from regkit.oci.reference import Reference as Reference
+    from regkit.ops.inspect import Inspection as Inspection
+    from regkit.ops.inspect import inspect as inspect
+    from regkit.ops.plan import Plan as Plan
+    from regkit.ops.plan import PublishSpec as PublishSpec
+    from regkit.ops.publish import PublishResult as PublishResult
+    from regkit.ops.publish import plan as plan
+    from regkit.ops.publish import publish as publish
+    from regkit.ops.request import publish_spec as publish_spec
+    from regkit.ops.tags import list_tags as list_tags
+    from regkit.ops.tags import plan_removal as plan_removal
+    from regkit.ops.tags import remove_tags as remove_tags
+    from regkit.ops.tags import set_tags as set_tags
+    from regkit.targets.layout import Layout as Layout
+    from regkit.targets.location import Location as Location
+    from regkit.targets.repository import Repository as Repository
+    from regkit.transport.credentials import Credentials as Credentials
+    from regkit.transport.session import Session as Session
 
 _HOMES = {
     "regkit.build.doctor": ("Finding", "diagnose"),
