@@ -60,9 +60,12 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def options(
     ctx: typer.Context,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", envvar="REGKIT_QUIET", help="Say only what went wrong.")
+    ] = False,
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Say more: build logs, content already there.")
+        bool,
+        typer.Option("-v", "--verbose", envvar="REGKIT_VERBOSE", help="Say more: build logs, content already there."),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", envvar="REGKIT_DEBUG", help="Show tracebacks.")] = False,
     progress: Annotated[

@@ -90,7 +90,9 @@ def publish(
             "--allow-downgrade", envvar="REGKIT_ALLOW_DOWNGRADE", help="Move aliases to a lower version, too."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print the plan, change nothing.")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
     metadata_file: Annotated[
         Path | None, typer.Option(envvar="REGKIT_METADATA_FILE", help="Write the result there, with buildx's keys.")

@@ -28,8 +28,12 @@ class Sort(StrEnum):
 def list_(
     ctx: typer.Context,
     repository: Annotated[str, typer.Argument(metavar="REPOSITORY")],
-    sort: Annotated[Sort | None, typer.Option(help="Versions first, the highest on top; or by name.")] = None,
-    digest: Annotated[str | None, typer.Option(help="Only the tags that stand on this digest.")] = None,
+    sort: Annotated[
+        Sort | None, typer.Option(envvar="REGKIT_SORT", help="Versions first, the highest on top; or by name.")
+    ] = None,
+    digest: Annotated[
+        str | None, typer.Option(envvar="REGKIT_DIGEST", help="Only the tags that stand on this digest.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
 ) -> None:
     """List a repository's tags, a line each; in the registry's order without --sort."""
@@ -67,8 +71,10 @@ def set_(
 def remove(
     ctx: typer.Context,
     refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References with a tag; '-' reads from stdin.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed, change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print what would be removed, change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,
 ) -> None:
     """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
     from regkit.cli.inspect import read_names
