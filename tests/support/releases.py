@@ -22,17 +22,17 @@ _NAMED = re.compile(r"^/v2/.+/manifests/(?P<name>[^/:]+)$")
 
 @dataclass(frozen=True)
 class Release:
-    """What one publish brought into a registry: `done` is the command, `commit` what it was made of."""
+    """What one publish brought into a registry: `stdout` is what the command printed."""
 
     registry: RunningRegistry
     name: str
     commit: str
-    done: subprocess.CompletedProcess[str]
+    stdout: str
 
     @property
     def digest(self) -> str:
         """The index's digest, as the command printed it."""
-        return self.done.stdout.strip().removeprefix(f"{self.name}@")
+        return self.stdout.strip().removeprefix(f"{self.name}@")
 
     @property
     def index(self) -> dict[str, Any]:
