@@ -30,7 +30,8 @@ _ROOT_WAIT = 2.0
 _START_LIMIT = 30.0
 _GRACE = 2.0
 _POLL = 0.01
-_SHOWN_LINES = 20
+_LOG_TAIL = 64 * 1024
+_REASON = "buildkitd: "
 _CNI = Path("/etc/buildkit/cni.json")
 
 
@@ -135,8 +136,9 @@ def _wait(daemon: subprocess.Popen[bytes], socket: Path, log: Path, env: Mapping
 
 
 def _last_words(log: Path) -> str:
+    """Give the daemon's own reason: what follows `buildkitd: `, without the stack; else its last lines."""
     with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL))
         lines = [text for line in file.read().splitlines() if (text := clean(line))]
-    errors = [line for line in lines if "level=" not in line or "level=error" in line or "level=fatal" in line]
-    return " · ".join((errors or lines)[-3:]) or "it said nothing"
+    reason = next((line for line in reversed(lines) if line.startswith(_REASON)), None)
+    return reason.removeprefix(_REASON) if reason else " · ".join(lines[-3:]) or "it said nothing"

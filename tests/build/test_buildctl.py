@@ -41,7 +41,8 @@ def test_all_platforms_are_built_into_one_layout(
 ) -> None:
     """One index with a plain image for each, no attestations; each step is reported with its platform."""
     made = context(
-        f'FROM scratch\nARG TARGETPLATFORM TARGETARCH\nCOPY $TARGETARCH /\nCOPY busybox /\nRUN [{SH}, "echo $TARGETPLATFORM"]',
+        "FROM scratch\nARG TARGETPLATFORM TARGETARCH\nCOPY $TARGETARCH /\nCOPY busybox /\n"
+        f'RUN [{SH}, "echo $TARGETPLATFORM"]',
         busybox=True,
         amd64="1",
         **{"386": "2"},
