@@ -38,6 +38,7 @@ class Challenge:
 
 
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_TOKEN = re.compile(r"[!-~]+")
 _SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)(?!\s*=)")
 
 
@@ -92,7 +93,8 @@ class Authority:
         challenges = {c.scheme: c for c in parse_challenges(response.headers.get("www-authenticate", ""))}
         if "bearer" in challenges:
             self._bearer = challenges["bearer"]
-            self._tokens[scope] = yield from self._fetch_token(self._bearer, scope)
+            token = yield from self._fetch_token(self._bearer, scope)
+            self._tokens = {**self._tokens, scope: token}  # replaced, not changed: other threads are reading it
         elif "basic" in challenges:
             self._basic = True
         return self._known(scope)
@@ -111,7 +113,7 @@ class Authority:
         expect(response, 200, what="get a token")
         document = response.json(TOKEN_LIMIT)
         token = (document.get("token") or document.get("access_token")) if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise ProtocolError(f"the token service {urlsplit(realm).netloc} gave no token")
         return f"Bearer {token}"
 

@@ -43,7 +43,9 @@ def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[N
     Where a send fails, or the session is lost, the registry is asked whether the blob arrived all the same, and if
     not a new session is begun; after `UPLOAD_TRIES` of them the failure stands.
     """
-    for attempt in range(1, UPLOAD_TRIES + 1):
+    attempt = 0
+    while True:  # the last try returns or raises
+        attempt += 1
         location = yield from begin_upload(repository)
         try:
             response = yield _put_blob(repository, location, descriptor, source)

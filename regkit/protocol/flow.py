@@ -161,7 +161,7 @@ def read_errors(response: Response) -> tuple[tuple[str, ...], str]:
     """Read the specification's `errors` list: the codes, and a text ` (CODE: message; …)` or nothing."""
     try:
         errors = json.loads(response.body.read(ERROR_LIMIT))["errors"]
-        pairs = [(str(e.get("code", "")), str(e.get("message", ""))) for e in errors]
+        pairs = [(str(e.get("code") or ""), str(e.get("message") or "")) for e in errors]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, RegkitError):
         return (), ""
     text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)

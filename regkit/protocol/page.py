@@ -9,7 +9,7 @@ from regkit.errors import ProtocolError
 from regkit.protocol.flow import Response
 
 MAX_PAGES = 10_000
-_NEXT = re.compile(r'<([^>]*)>\s*(?:;[^,]*)?;\s*rel="?next"?', re.IGNORECASE)
+_NEXT = re.compile(r'<([^>]*)>\s*(?:;[^,]*)?;\s*rel="?next\b(?!-)"?', re.IGNORECASE)
 
 
 def next_page(response: Response, seen: set[str]) -> str | None:

@@ -18,7 +18,7 @@ def list_tags(repository: str, actions: str = "pull") -> Flow[tuple[str, ...]]:
     seen: set[str] = set()
     while url is not None:
         response = yield Request("GET", url, scope=scope)
-        if response.status == 404:
+        if response.status == 404 and not seen:
             break
         page = expect(response, 200, what=f"list the tags of {repository}").json(MAX_SIZE)
         names = page.get("tags") if isinstance(page, dict) else None
