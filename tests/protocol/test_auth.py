@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regkit.errors import AccessDenied, ProtocolError, Unavailable
+from regkit.protocol.auth import Authority, Challenge, Login, parse_challenges
+from regkit.protocol.flow import Bytes, Request, Response, Scope, drive
+from tests.protocol.support import ORIGIN, Script, reply
+
+REALM = "https://auth.test/token"
+BEARER = f'Bearer realm="{REALM}",service="registry.test",scope="repository:a:pull"'
+LOGIN = Login("user", "pa:ss\u00e9", "the test")
+PULL, PUSH = Scope("a", "pull"), Scope("a", "pull,push")
+
+
+def request(scope: Scope | None = PULL, method: str = "GET") -> Request:
+    return Request(method, f"{ORIGIN}/v2/a/x", {"Accept": "y"}, Bytes(b"body"), scope)
+
+
+@dataclass
+class Guarded:
+    """A registry and its token service: only a token that was given out, and wasn't revoked, is let in."""
+
+    challenge: str = BEARER
+    token_answers: Iterator[Response] | None = None
+    valid: set[str] = field(default_factory=set)
+    asked: list[Request] = field(default_factory=list)
+    tokens: list[Request] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response:
+        if not request.url.startswith(ORIGIN):
+            self.tokens.append(request)
+            if self.token_answers is not None:
+                return next(self.token_answers)
+            self.valid.add(f"Bearer token{len(self.tokens)}")
+            return reply(200, {"token": f"token{len(self.tokens)}"})
+        self.asked.append(request)
+        if request.headers.get("Authorization") in self.valid:
+            return reply(200)
+        return reply(401, www_authenticate=self.challenge)
+
+    def scopes(self) -> list[list[str]]:
+        """Give the scopes that tokens were asked for, in order."""
+        return [parse_qs(urlsplit(request.url).query).get("scope", []) for request in self.tokens]
+
+
+def ask(authority: Authority, send: Any, scope: Scope | None = PULL) -> int:
+    return drive(authority.authorized(request(scope)), send).status
+
+
+# Challenges
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", []),
+        ("Basic", [("basic", {})]),
+        ('Basic realm="x"', [("basic", {"realm": "x"})]),
+        (BEARER, [("bearer", {"realm": REALM, "service": "registry.test", "scope": "repository:a:pull"})]),
+        (
+            'Bearer realm="r",scope="repository:a:pull,push"',
+            [("bearer", {"realm": "r", "scope": "repository:a:pull,push"})],
+        ),
+        ('BEARER Realm = "r" , Service=s', [("bearer", {"realm": "r", "service": "s"})]),
+        (r'Basic realm="a \"quoted\", comma \\"', [("basic", {"realm": 'a "quoted", comma \\'})]),
+        (
+            'Basic realm="a, b", Bearer realm="https://x/y",service="s"',
+            [("basic", {"realm": "a, b"}), ("bearer", {"realm": "https://x/y", "service": "s"})],
+        ),
+        ('Negotiate, NTLM, Basic realm="x"', [("negotiate", {}), ("ntlm", {}), ("basic", {"realm": "x"})]),
+        ('Basic realm="not closed', [("basic", {})]),
+        ("=,=", []),
+        ('"', []),
+    ],
+)
+def test_challenges(value: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    """Challenges are read as RFC 9110 writes them: quoted commas, escapes, several in one header."""
+    assert [(challenge.scheme, challenge.parameters) for challenge in parse_challenges(value)] == expected
+
+
+@given(st.text())
+def test_any_challenge_is_survived(value: str) -> None:
+    """What can't be read is no challenge; nothing fails, and nothing loops."""
+    assert all(isinstance(challenge, Challenge) for challenge in parse_challenges(value))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_quoted_value(text: str) -> None:
+    """Whatever is quoted comes out as it went in."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    if "\n" in text:
+        return
+
+    assert list(parse_challenges(f'Bearer realm="{quoted}"')) == [Challenge("bearer", {"realm": text})]
+
+
+# Basic
+
+
+def test_anonymous_access_asks_for_nothing() -> None:
+    """A registry that lets everybody in gets no credentials, and no second request."""
+    script = Script([reply(200)])
+
+    assert ask(Authority(LOGIN, secure=True), script) == 200
+    assert [dict(sent.headers) for sent in script.seen] == [{"Accept": "y"}]
+
+
+def test_basic() -> None:
+    """After the first challenge every request carries the login, in UTF-8, beside its own headers."""
+    script = Script([reply(401, www_authenticate='Basic realm="x"'), reply(200), reply(200)])
+    authority = Authority(LOGIN, secure=True)
+
+    assert (ask(authority, script), ask(authority, script)) == (200, 200)
+
+    expected = "Basic " + base64.b64encode("user:pa:ss\u00e9".encode()).decode()
+    assert [sent.headers.get("Authorization") for sent in script.seen] == [None, expected, expected]
+    assert {sent.headers["Accept"] for sent in script.seen} == {"y"}
+
+
+def test_a_wrong_password_is_sent_once() -> None:
+    """The registry's second 401 is the answer: no account is locked by repeating it."""
+    script = Script([reply(401, www_authenticate="Basic")] * 3)
+    authority = Authority(LOGIN, secure=True)
+
+    assert ask(authority, script) == 401
+    assert len(script.seen) == 2
+    assert ask(authority, script) == 401
+    assert len(script.seen) == 3
+
+
+@pytest.mark.parametrize("headers", [{}, {"www_authenticate": "Basic"}, {"www_authenticate": "Negotiate"}])
+def test_no_way_in(headers: dict[str, str]) -> None:
+    """Without a login, or a challenge that is understood, the 401 is the answer."""
+    script = Script([reply(401, **headers)])
+
+    assert ask(Authority(None, secure=True), script) == 401
+
+
+# Bearer
+
+
+def test_bearer() -> None:
+    """The token is asked for with the login and the scope of the request, and the request is sent again with it."""
+    registry = Guarded()
+
+    assert ask(Authority(LOGIN, secure=True), registry, PUSH) == 200
+
+    (token,) = registry.tokens
+    assert token.url.partition("?")[0] == REALM
+    assert parse_qs(urlsplit(token.url).query) == {"service": ["registry.test"], "scope": ["repository:a:pull,push"]}
+    assert token.headers == {"Authorization": LOGIN.header}
+    assert [sent.headers.get("Authorization") for sent in registry.asked] == [None, "Bearer token1"]
+    assert [sent.body.open().read() for sent in registry.asked] == [b"body", b"body"]
+
+
+def test_an_anonymous_token() -> None:
+    """Public content needs a token too, asked for without a login."""
+    registry = Guarded()
+
+    assert ask(Authority(None, secure=True), registry) == 200
+    assert registry.tokens[0].headers == {}
+
+
+def test_a_request_without_a_scope_takes_the_challenges() -> None:
+    """What the registry itself says is needed is asked for then, or nothing where it says nothing."""
+    registry = Guarded()
+    assert ask(Authority(None, secure=True), registry, None) == 200
+    assert registry.scopes() == [["repository:a:pull"]]
+
+    bare = Guarded(challenge=f'Bearer realm="{REALM}?x=1"')
+    assert ask(Authority(None, secure=True), bare, None) == 200
+    assert bare.tokens[0].url == f"{REALM}?x=1&"
+
+
+def test_tokens_are_used_again() -> None:
+    """A token is asked for once a scope; one to push is good for a pull as well, not the other way round."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+
+    for scope in (PULL, PULL, PUSH, PULL, PUSH):
+        assert ask(authority, registry, scope) == 200
+
+    assert registry.scopes() == [["repository:a:pull"], ["repository:a:pull,push"]]
+    fresh = Authority(LOGIN, secure=True)
+    assert [ask(fresh, registry, scope) for scope in (PUSH, PULL)] == [200, 200]
+    assert len(registry.tokens) == 3
+
+
+def test_a_token_of_one_repository_is_not_used_for_another() -> None:
+    """Another repository has its own token."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+
+    assert [ask(authority, registry, scope) for scope in (PUSH, Scope("b", "pull"))] == [200, 200]
+    assert registry.scopes() == [["repository:a:pull,push"], ["repository:b:pull"]]
+
+
+def test_an_expired_token_is_replaced_once() -> None:
+    """A 401 in the middle brings one fresh token, and the same request again; nothing is lost."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+    ask(authority, registry, PUSH)
+    registry.valid.clear()
+    registry.asked.clear()
+
+    assert ask(authority, registry, PUSH) == 200
+    assert [sent.headers.get("Authorization") for sent in registry.asked] == ["Bearer token1", "Bearer token2"]
+
+
+def test_an_expired_token_that_covered_more() -> None:
+    """An expired token isn't used for any scope any more."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+    ask(authority, registry, PUSH)
+    registry.valid.clear()
+
+    assert [ask(authority, registry, scope) for scope in (PULL, PUSH)] == [200, 200]
+    assert registry.scopes()[1:] == [["repository:a:pull"], ["repository:a:pull,push"]]
+
+
+def test_a_token_that_does_not_let_in() -> None:
+    """A fresh token that is refused is the end of it: no loop between the two services."""
+    registry = Guarded(token_answers=iter([reply(200, {"token": "useless"})] * 2))
+
+    assert ask(Authority(LOGIN, secure=True), registry) == 401
+    assert (len(registry.asked), len(registry.tokens)) == (2, 1)
+
+
+def test_the_same_token_again_is_not_tried_again() -> None:
+    """A service that gives the refused token once more ends it."""
+    registry = Guarded(token_answers=iter([reply(200, {"token": "same"}), reply(200, {"token": "same"})]))
+    authority = Authority(LOGIN, secure=True)
+    ask(authority, registry)
+    registry.asked.clear()
+
+    assert ask(authority, registry) == 401
+    assert len(registry.asked) == 1
+
+
+def test_access_token_is_a_token_too() -> None:
+    """OAuth2's name for it counts where the other is missing."""
+    registry = Guarded(token_answers=iter([reply(200, {"access_token": "x", "expires_in": 60})]), valid={"Bearer x"})
+
+    assert ask(Authority(None, secure=True), registry) == 200
+
+
+def test_threads_share_one_token() -> None:
+    """Two threads that are refused at once cause one token request: the second finds what the first brought."""
+    registry = Guarded()
+    together = threading.Barrier(2)
+
+    def send(request: Request) -> Response:
+        response = registry(request)
+        if response.status == 401:
+            together.wait(timeout=30)
+        return response
+
+    authority = Authority(LOGIN, secure=True)
+    with ThreadPoolExecutor(2) as pool:
+        statuses = list(pool.map(lambda _: ask(authority, send, PUSH), range(2)))
+
+    assert statuses == [200, 200]
+    assert len(registry.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (500, Unavailable), (400, ProtocolError)]
+)
+def test_a_token_service_that_fails(status: int, kind: type[Exception]) -> None:
+    """What the token service answers decides: a wrong password is another thing than a service that is down."""
+    registry = Guarded(token_answers=iter([reply(status, url=REALM)]))
+
+    with pytest.raises(kind, match=r"can't get a token: auth\.test answered"):
+        ask(Authority(LOGIN, secure=True), registry)
+
+
+def test_a_token_service_that_breaks_leaves_nothing_locked() -> None:
+    """A send that fails while a token is fetched is raised, and the next request can fetch one."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+
+    def send(request: Request) -> Response:
+        if not request.url.startswith(ORIGIN):
+            raise Unavailable("auth.test can't be reached")
+        return registry(request)
+
+    with pytest.raises(Unavailable, match=r"auth\.test can't be reached"):
+        ask(authority, send)
+    assert ask(authority, registry) == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"token": ""},
+        {"token": 5},
+        {"token": None, "access_token": None},
+        {"token": "a\r\nb"},
+        {"token": "\u00e9"},
+    ],
+)
+def test_a_token_service_that_gives_no_token(body: object) -> None:
+    """What can't stand in a header is no token, and isn't shown."""
+    registry = Guarded(token_answers=iter([reply(200, body)]))
+
+    with pytest.raises(ProtocolError, match=r"^the token service auth\.test gave no token$"):
+        ask(Authority(LOGIN, secure=True), registry)
+
+
+def test_a_token_without_end() -> None:
+    """A token service can't fill the memory."""
+    registry = Guarded(token_answers=iter([reply(200, {"token": "x" * 2_000_000})]))
+
+    with pytest.raises(ProtocolError, match="larger than"):
+        ask(Authority(LOGIN, secure=True), registry)
+
+
+@pytest.mark.parametrize("realm", ["http://auth.test/token", "http://registry.test/token"])
+def test_the_password_never_leaves_encryption(realm: str) -> None:
+    """A registry asked by https can't send our login in the clear somewhere else."""
+    registry = Guarded(challenge=f'Bearer realm="{realm}"')
+
+    with pytest.raises(ProtocolError, match="token service without https"):
+        ask(Authority(LOGIN, secure=True), registry)
+    assert registry.tokens == []
+
+
+def test_plain_http_is_asked_in_plain_http() -> None:
+    """A registry that is itself asked without TLS, such as one on loopback, may have its token service there too."""
+    registry = Guarded(challenge='Bearer realm="http://127.0.0.1:5001/token"')
+
+    assert ask(Authority(LOGIN, secure=False), registry) == 200
+
+
+@pytest.mark.parametrize("realm", ["", "token", "/token", "ftp://auth.test/", "file:///etc/passwd", "https://", "//x"])
+def test_a_realm_that_is_no_url(realm: str) -> None:
+    """Only http and https URLs are token services."""
+    registry = Guarded(challenge=f'Bearer realm="{realm}"')
+
+    with pytest.raises(ProtocolError, match="isn't a URL"):
+        ask(Authority(LOGIN, secure=False), registry)
+    assert registry.tokens == []
+
+
+def test_bearer_is_preferred() -> None:
+    """Where a registry offers both, the password goes to the token service."""
+    registry = Guarded(challenge=f'Basic realm="x", {BEARER}')
+
+    assert ask(Authority(LOGIN, secure=True), registry) == 200
+    assert len(registry.tokens) == 1
+
+
+def test_passwords_are_in_no_repr() -> None:
+    """A login that gets into a log or a traceback doesn't tell its password."""
+    canary = Login("user", "canary", "a file")
+
+    assert "canary" not in f"{canary} {canary!r} {[canary]}"
+    assert canary.header.partition(" ")[2] not in repr(canary)
+    assert "user" in repr(canary)

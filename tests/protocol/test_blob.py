@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from regkit.devregistry.app import DevRegistry
+from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError, Unavailable
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.protocol.blob import UPLOAD_TRIES, begin_upload, get_blob, head_blob, push_blob
+from regkit.protocol.flow import Bytes, Request, Response, drive
+from tests.protocol.support import Intercept, Script, Wire, finish, path, reply, upload
+
+DATA = bytes(range(256)) * 16
+BLOB = Descriptor.of("application/octet-stream", DATA)
+
+
+def stored(registry: DevRegistry, repository: str = "a") -> bytes | None:
+    response = registry.handle(Request("GET", f"/v2/{repository}/blobs/{BLOB.digest}"))
+    return response.body.read() if response.status == 200 else None
+
+
+def test_a_blob_is_there_or_not() -> None:
+    """A blob is found where it was pushed, and nowhere else."""
+    registry = DevRegistry()
+    upload(registry, "a", DATA)
+
+    assert drive(head_blob("a", BLOB), registry.handle)
+    assert not drive(head_blob("b", BLOB), registry.handle)
+
+
+def test_a_blob_of_another_size_is_an_error() -> None:
+    """Content that was cut off at a registry isn't taken for present."""
+    with pytest.raises(ContentMismatch, match=r"a has .* with 5 bytes, not 4096"):
+        finish(head_blob("a", BLOB), reply(200, content_length="5"))
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_length": "4096"}, {"content_length": "many"}])
+def test_old_registries_need_not_tell_the_size(headers: dict[str, str]) -> None:
+    """A size that is missing proves nothing."""
+    assert finish(head_blob("a", BLOB), reply(200, **headers))
+
+
+def test_a_failing_lookup_is_no_absence() -> None:
+    """Only 404 means that a blob isn't there."""
+    with pytest.raises(AccessDenied, match=f"can't look up the blob {BLOB.digest} in a"):
+        finish(head_blob("a", BLOB), reply(403))
+
+
+def test_a_blob_is_read_as_a_stream() -> None:
+    """A blob's bytes come as a stream that wasn't read at once."""
+    wire = Wire()
+    upload(wire.registry, "a", DATA)
+
+    with drive(get_blob("a", BLOB.digest), wire) as body:
+        assert body.read() == DATA
+    assert wire.seen[0].stream
+
+
+def test_a_blob_that_is_missing() -> None:
+    """The error says which blob of which repository."""
+    with pytest.raises(NotFound, match=f"can't read the blob {BLOB.digest} of a"):
+        drive(get_blob("a", BLOB.digest), DevRegistry().handle)
+
+
+def test_a_push_brings_the_blob_there_in_two_requests() -> None:
+    """POST, then PUT with all bytes: no more round trips than the specification asks for."""
+    wire = Wire()
+
+    drive(push_blob("a/b", BLOB, Bytes(DATA)), wire)
+
+    assert stored(wire.registry, "a/b") == DATA
+    assert wire.methods == ["POST", "PUT"]
+    assert wire.seen[0].headers["Content-Length"] == "0"
+    assert not wire.seen[1].replayable
+    assert str(wire.seen[1].scope) == "repository:a/b:pull,push"
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("/v2/a/blobs/uploads/1", "https://registry.test/v2/a/blobs/uploads/1?digest="),
+        (
+            "2?_state=a%2Bb%3D&e=&k=1&k=2",
+            "https://registry.test/v2/a/blobs/uploads/2?_state=a%2Bb%3D&e=&k=1&k=2&digest=",
+        ),
+        ("https://store.test/x?sig=%2F", "https://store.test/x?sig=%2F&digest="),
+        ("//store.test/x", "https://store.test/x?digest="),
+    ],
+)
+def test_the_sessions_url_is_the_registrys(location: str, expected: str) -> None:
+    """Relative or absolute, with a query of any spelling: nothing in it is written anew."""
+    began = reply(202, url="https://registry.test/v2/a/blobs/uploads/", location=location)
+    script = Script([began, reply(201)])
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), script)
+
+    assert script.urls[1] == expected + BLOB.digest
+
+
+def test_an_upload_that_begins_nowhere() -> None:
+    """A 202 without a Location breaks the specification."""
+    with pytest.raises(ProtocolError, match="without a Location"):
+        finish(begin_upload("a"), reply(202))
+
+
+def lost_session(status: int, times: int) -> Intercept:
+    """Let the first PUTs find no session any more, as behind a balancer without sticky sessions."""
+    left = iter(range(times))
+
+    def intercept(request: Request, registry: DevRegistry) -> Response | None:
+        del registry
+        return reply(status) if request.method == "PUT" and next(left, None) is not None else None
+
+    return intercept
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 504])
+def test_a_lost_session_is_begun_anew(status: int) -> None:
+    """Where a session is lost, the blob goes through a new one, after a look whether it arrived."""
+    wire = Wire(intercept=lost_session(status, 1))
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["POST", "PUT", "HEAD", "POST", "PUT"]
+    first, second = (path(request) for request in wire.seen if request.method == "PUT")
+    assert first != second
+
+
+def test_sessions_are_not_begun_without_end() -> None:
+    """A registry that loses every session is left after a few of them, with its last answer."""
+    wire = Wire(intercept=lost_session(404, 100))
+
+    with pytest.raises(NotFound, match=f"can't upload the blob {BLOB.digest} to a"):
+        drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert wire.methods.count("PUT") == UPLOAD_TRIES
+
+
+def test_an_acknowledgement_that_is_lost() -> None:
+    """The registry took the blob, and the connection broke before it said so: the blob isn't sent twice."""
+
+    def intercept(request: Request, registry: DevRegistry) -> Response | None:
+        if request.method != "PUT":
+            return None
+        assert registry.handle(request).status == 201
+        raise Unavailable("the connection broke")
+
+    wire = Wire(intercept=intercept)
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert wire.methods.count("PUT") == 1
+    assert stored(wire.registry) == DATA
+
+
+def breaking(times: int) -> Intercept:
+    left: Iterator[int] = iter(range(times))
+
+    def intercept(request: Request, registry: DevRegistry) -> Response | None:
+        del registry
+        if request.method == "PUT" and next(left, None) is not None:
+            raise Unavailable("the connection broke")
+        return None
+
+    return intercept
+
+
+@pytest.mark.parametrize("times", [1, UPLOAD_TRIES - 1])
+def test_a_connection_that_breaks_in_the_middle(times: int) -> None:
+    """The blob is sent again, whole, through a new session."""
+    wire = Wire(intercept=breaking(times))
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods.count("PUT") == times + 1
+
+
+def test_a_connection_that_always_breaks() -> None:
+    """The failure stands after a few tries."""
+    wire = Wire(intercept=breaking(100))
+
+    with pytest.raises(Unavailable, match="the connection broke"):
+        drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert wire.methods.count("PUT") == UPLOAD_TRIES
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (400, ProtocolError), (413, ProtocolError)]
+)
+def test_a_refusal_is_final(status: int, kind: type[Exception]) -> None:
+    """What a new session can't mend isn't tried again."""
+    wire = Wire(intercept=lost_session(status, 100))
+
+    with pytest.raises(kind, match="can't upload the blob"):
+        drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert wire.methods.count("PUT") == 1
+
+
+def test_bytes_that_are_not_the_blobs_are_refused_by_the_registry() -> None:
+    """A registry that checks digests says so; the error carries its code."""
+    other = Descriptor("application/octet-stream", Digest.of(b"other"), len(DATA))
+
+    with pytest.raises(ProtocolError, match="DIGEST_INVALID"):
+        drive(push_blob("a", other, Bytes(DATA)), DevRegistry().handle)
+
+
+def test_a_registry_that_begins_no_upload() -> None:
+    """Who may not push learns so at the first request."""
+    with pytest.raises(AccessDenied, match="can't begin an upload to a"):
+        finish(push_blob("a", BLOB, Bytes(DATA)), reply(403))
