@@ -12,9 +12,13 @@ def main() -> int:
 
         sys.stdout.write(f"regkit {__version__}\n")
         return 0
-    from regkit.cli.app import run
+    try:
+        from regkit.cli.app import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it still loads: the command line has its own way, with what it has to clean up
+        sys.stderr.write("regkit: interrupted\n")
+        return 130
 
 
 if __name__ == "__main__":

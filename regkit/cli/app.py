@@ -90,7 +90,8 @@ def options(
 
 def run(arguments: list[str]) -> int:
     """Run one command line; give the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app(arguments, prog_name="regkit")
     except SystemExit as stop:
@@ -117,6 +118,10 @@ def show_error(error: RegkitError) -> None:
         sys.stderr.write(f"  hint: {error.hint}\n")
 
 
+class _Interrupt(KeyboardInterrupt):
+    """One of our own: a bare one that passes an `exec`, as dataclasses do it, makes Python end itself by SIGINT."""
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Take SIGTERM, with which CI systems cancel a job, as Ctrl-C."""
-    raise KeyboardInterrupt
+    raise _Interrupt

@@ -106,6 +106,16 @@ def test_stopped_during_a_step_nothing_is_left(
     assert registry.writes() == []
 
 
+def test_ctrl_c_while_it_loads(tmp_path: Path) -> None:
+    """Ctrl-C in the first tenth of a second, while Python still imports: 130 and one line, too."""
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+
+    done = regkit("tag", "ls", "127.0.0.1:1/app", env={"PYTHONPATH": path})
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", INTERRUPTED)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_wait_for_a_silent_registry(home: Path, number: signal.Signals) -> None:
     """A registry that accepts and never answers: Ctrl-C gives 130 within a second."""
