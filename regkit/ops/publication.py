@@ -30,21 +30,24 @@ class Publication:
         self._children = [entry for image in images for entry in image.entries]
         self._tags: list[str] = []
 
-    def push(self, layout: Layout, names: Mapping[Platform, str]) -> None:
-        """Bring it there: every blob once, side by side, then the children, then the index, by digest.
+    def absent(self) -> frozenset[Digest]:
+        """Ask for all content, side by side; give what isn't there."""
+        wanted = [*self._blobs.values(), *self._descriptors]
+        return frozenset(descriptor.digest for descriptor in self._missing(wanted))
 
-        What is there isn't sent again. Where `names` has a tag for a platform, an image that is new is pushed under
-        it. Raise VerificationFailed where a child that the registry took isn't there.
+    def push(self, layout: Layout, absent: frozenset[Digest], names: Mapping[Platform, str]) -> None:
+        """Bring what is absent there: every blob, side by side, then the children, then the index, by digest.
+
+        Where `names` has a tag for a platform, an image that is new is pushed under it. Raise VerificationFailed
+        where a child that the registry took isn't there.
         """
-        blobs = {blob.digest: blob for _, manifest in self._children for blob in manifest.blobs}
-        absent = {d.digest for d in self._missing([*blobs.values(), *self._descriptors])}
         tags = {image.descriptor.digest: names.get(image.platform) for image in self.images}
 
         def push(entry: tuple[Descriptor, Manifest]) -> None:
             descriptor, manifest = entry
             self._repository.push(descriptor, Bytes(manifest.raw), tags.get(descriptor.digest))
 
-        new = [blob for blob in blobs.values() if blob.digest in absent]
+        new = [blob for blob in self._blobs.values() if blob.digest in absent]
         each(lambda blob: self._repository.push(blob, layout.fetch(blob)), new)
         each(push, [entry for entry in self._children if entry[0].digest in absent])
         # Every child is asked for while the index is on its way: that saves a round trip.
@@ -107,6 +110,10 @@ class Publication:
             f"the release is up, but {self._repository.name} can't remove a tag alone, so these stay: {left}",
             hint="a rerun can't change that; there they also keep the platforms' images from garbage collection",
         )
+
+    @property
+    def _blobs(self) -> dict[Digest, Descriptor]:
+        return {blob.digest: blob for _, manifest in self._children for blob in manifest.blobs}
 
     @property
     def _descriptors(self) -> list[Descriptor]:

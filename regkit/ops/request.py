@@ -93,15 +93,12 @@ def publish_spec(
 
 
 @contextmanager
-def images_for(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Layout]:
-    """Give the layout with what is to be published; where it must be built, build it, and remove it afterwards.
+def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Layout]:
+    """Build, and give the layout with the images; it is removed afterwards.
 
     `BUILDKIT_HOST` names the builder; without it a throw-away one serves this one call.
     """
-    if spec.build is None:
-        assert spec.layout is not None
-        yield Layout(spec.layout)
-        return
+    assert spec.build is not None
     from regkit.build.buildctl import build
     from regkit.build.builder import throwaway_builder
     from regkit.build.workspace import cache_root, docker_config, workspace
