@@ -137,13 +137,21 @@ def _remote(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ..
     if machine.unreachable:
         remedy = "start buildkitd there, or unset BUILDKIT_HOST: regkit then starts its own"
         return (Finding(name, ok=False, detail=machine.unreachable, platforms=wanted, remedy=remedy),)
-    served = {platform.normalized for platform in machine.served}
-    missing = tuple(platform for platform in wanted if platform.normalized not in served)
+    missing = tuple(platform for platform in wanted if not _is_served(platform, machine.served))
     names = ", ".join(str(platform) for platform in (missing or machine.served))
     if missing:
         remedy = "apt-get install qemu-user-static binfmt-support, where buildkitd runs; then restart it"
         return (Finding(name, ok=False, detail=f"doesn't serve {names}", platforms=missing, remedy=remedy),)
     return (Finding(name, ok=True, detail=f"{machine.address} serves {names}"),)
+
+
+def _is_served(wanted: Platform, served: Sequence[Platform]) -> bool:
+    """Who runs arm/v7 runs arm/v6 and arm/v5 too."""
+    return any(
+        (platform.os, platform.architecture) == (wanted.os, wanted.architecture)
+        and platform.normalized.variant >= wanted.normalized.variant
+        for platform in served
+    )
 
 
 def _emulation(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from regkit.build.child import find_tool
+from regkit.build.child import find_tool, guard
 from regkit.build.environment import client_environment
 from regkit.build.progress import clean
 from regkit.errors import Unavailable, UsageError
@@ -23,7 +23,7 @@ def worker_platforms(address: str, env: Mapping[str, str]) -> tuple[Platform, ..
         raise UsageError(
             "buildctl isn't on PATH, and asking a builder needs it", hint="regkit doctor says how to get it"
         )
-    argv = [buildctl, "--addr", address, "debug", "workers", "--format", "{{json .}}"]
+    argv = [*guard(env), buildctl, "--addr", address, "debug", "workers", "--format", "{{json .}}"]
     try:
         done = subprocess.run(argv, env=client_environment(env, None), capture_output=True, timeout=_LIMIT, check=False)
     except subprocess.TimeoutExpired:

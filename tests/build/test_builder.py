@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from regkit.build import builder as module
 from regkit.build.buildctl import build
 from regkit.build.builder import configuration, throwaway_builder
 from regkit.build.workers import worker_platforms
@@ -121,10 +120,9 @@ def test_later_run_finds_the_cache_and_removes_what_a_killed_one_left(
 
 
 def test_second_run_at_the_same_time_gets_a_temporary_root(
-    env: dict[str, str], tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
+    env: dict[str, str], tmp_path: Path, events: list[Event]
 ) -> None:
     """It says so, works, and removes it."""
-    monkeypatch.setattr(module, "_ROOT_WAIT", 0.05)
     with (
         throwaway_builder(tmp_path, ignore, env=env) as first,
         throwaway_builder(tmp_path, events.append, env=env) as second,
