@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TypeAlias
+from typing import Self, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from regkit.devregistry.answer import Fault, Slice, empty, json_response, parse_range
@@ -63,7 +63,7 @@ Chapter: TypeAlias = Callable[[Call], Response]
 
 
 class DevRegistry:
-    """A registry over a store. `handle` may be called from any number of threads."""
+    """A registry over a store, which is its own from then on. `handle` may be called from any number of threads."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.store: Store = MemoryStore() if store is None else store
@@ -115,6 +115,17 @@ class DevRegistry:
             response = Response(response.status, response.headers)
         url = request.url if "://" in request.url else f"http://localhost{request.url}"
         return replace(response, headers={**API_VERSION, **response.headers}, url=url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the uploads that are open, and close the store."""
+        self._uploads.close()
+        self.store.close()
 
     def _dispatch(self, request: Request) -> Response:
         parts = urlsplit(request.url)

@@ -38,31 +38,11 @@ _STOP = 0.1
 """How long a stop waits for a thread before its socket is shut down, in seconds."""
 
 
-class _Body(io.RawIOBase):
-    """A request's body, as far as it comes; Unavailable where the client breaks it off."""
-
-    def __init__(self, rfile: Any) -> None:
-        super().__init__()
-        self._rfile = rfile
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Give what is there, `CHUNK` bytes at most; b"" at the end."""
-        try:
-            data: bytes = self._rfile.read(CHUNK if size < 0 else min(size, CHUNK))
-        except (OSError, ValueError) as error:  # reset, timed out; a chunk's length that isn't one
-            raise Unavailable(f"the client's body broke off: {error}") from None
-        return data
-
-
 class _Incoming:
     """A request's body as a Source; what was read of it can't be read again."""
 
     def __init__(self, rfile: Any, size: int) -> None:
-        self._rfile, self._size = rfile, size
+        self._rfile, self._size, self._broken = rfile, size, False
 
     @property
     def size(self) -> int:
@@ -71,13 +51,23 @@ class _Incoming:
 
     def open(self) -> BinaryIO:
         """Read on."""
-        return cast("BinaryIO", _Body(self._rfile))
+        return cast("BinaryIO", _Body(self))
+
+    def read(self, size: int) -> bytes:
+        """Give what is there, `CHUNK` bytes at most; Unavailable where the client breaks it off."""
+        if self._broken:
+            raise Unavailable("the client's body broke off")
+        try:
+            data: bytes = self._rfile.read(min(size, CHUNK))
+        except (OSError, ValueError) as error:  # reset, timed out; a chunk's length that isn't one
+            self._broken = True
+            raise Unavailable(f"the client's body broke off: {error}") from None
+        return data
 
     def drain(self) -> bool:
         """Read what is left, so that the connection can be used again; tell whether it can."""
-        stream = _Body(self._rfile)
         try:
-            while stream.read(CHUNK):
+            while self.read(CHUNK):
                 pass
             if self._size == UNKNOWN_SIZE:
                 for _ in self._rfile.read_trailer_lines():
@@ -85,6 +75,22 @@ class _Incoming:
         except (Unavailable, OSError, ValueError):
             return False
         return self._size == UNKNOWN_SIZE or self._rfile.remaining == 0
+
+
+class _Body(io.RawIOBase):
+    """A stream over a request's body."""
+
+    def __init__(self, incoming: _Incoming) -> None:
+        super().__init__()
+        self._incoming = incoming
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give what is there; b"" at the end."""
+        return self._incoming.read(CHUNK if size < 0 else size)
 
 
 class _Gateway(Gateway):
@@ -97,13 +103,15 @@ class _Gateway(Gateway):
         size = UNKNOWN_SIZE if req.chunked_read else int(headers.get("content-length", "0"))
         body = _Incoming(req.rfile, size)
         request = Request(_text(req.method), _text(req.uri), headers, body)
-        with server.connection(req.conn.socket), server.sending(size != 0) as uploads:
-            response = server.answer(request)
-            if not body.drain():
-                req.close_connection = True
-            url = urlsplit(request.url)
-            path = f"{url.path}?{url.query}" if url.query else url.path
-            server.report(RequestServed(request.method, path, response.status, uploads()))
+        url = urlsplit(request.url)
+        path = f"{url.path}?{url.query}" if url.query else url.path
+        with server.connection(req.conn.socket):
+            with server.sending(size != 0) as count:
+                response = server.answer(request)
+                if not body.drain():
+                    req.close_connection = True
+                uploads = count()
+            server.report(RequestServed(request.method, path, response.status, uploads))
             self._send(response)
 
     def _send(self, response: Response) -> None:
@@ -175,6 +183,16 @@ class _Server(HTTPServer):
         """Report what cheroot wants to be known; clients that go away aren't worth a word."""
         if level >= logging.WARNING:
             self.report(Note(f"{msg}\n{tracebacks.format_exc()}" if traceback else msg, warning=True))
+
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind a socket; one that can't be bound is closed."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
 
     def stop(self) -> None:
         """Stop at once: what is still being sent or received is cut off."""

@@ -53,6 +53,11 @@ class Session:
             "docker_upload_uuid": self.id,
         }
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is sending to it."""
+        return self._lock.locked()
+
     @contextmanager
     def using(self) -> Iterator[None]:
         """Hold the session; a chunk that comes while another one is still being received is out of order."""
@@ -128,7 +133,7 @@ class Uploads:
         session = Session(self._store.draft(), repository, algorithm)
         now = session.used = self._clock()
         with self._lock:
-            expired = [s for s in self._sessions.values() if now - s.used > EXPIRY]
+            expired = [s for s in self._sessions.values() if now - s.used > EXPIRY and not s.busy]
             self._sessions[session.id] = session
         for old in expired:
             self.end(old)
@@ -148,6 +153,11 @@ class Uploads:
         with self._lock:
             self._sessions.pop(session.id, None)
         session.draft.discard()
+
+    def close(self) -> None:
+        """End all of them."""
+        for session in tuple(self._sessions.values()):
+            self.end(session)
 
 
 def unknown_upload() -> Fault:

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from regkit.devregistry.app import DevRegistry
+from regkit.devregistry.directory import UPLOADS, DirectoryStore
+from regkit.errors import UsageError
+from regkit.oci.digest import Digest
+from regkit.oci.layout import INDEX, blob_path
+from regkit.oci.manifest import assemble_index
+
+from .support import ask, content, push_blob, push_image, put, run, write_layout
+
+
+def test_restart_sees_everything(tmp_path: Path) -> None:
+    """Another process's registry over the same directory serves the same tags, manifests and blobs."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        manifest = push_image(registry, "team/app", "1.2")
+        put(registry, "team/app", "latest", manifest)
+        untagged = push_image(registry, "team/app", None, "untagged")
+        digest = push_blob(registry, "team/app", b"x", "sha512")
+
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        tags = ask(registry, "GET", "/v2/team/app/tags/list").json(1 << 20)["tags"]
+        assert tags == ["1.2", "latest"]
+        for name, expected in (("latest", manifest.raw), (untagged.digest, untagged.raw)):
+            assert content(ask(registry, "GET", f"/v2/team/app/manifests/{name}")) == expected
+        assert content(ask(registry, "GET", f"/v2/team/app/blobs/{digest}")) == b"x"
+
+
+def test_uploads_are_lost_with_the_process(tmp_path: Path) -> None:
+    """What was only on its way is gone after a restart, and so are its files; its blob was never there."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        location = ask(registry, "POST", "/v2/a/blobs/uploads/").headers["location"]
+        ask(registry, "PATCH", location, b"half")
+    (tmp_path / UPLOADS / "left-by-a-crash").write_bytes(b"half")
+
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        assert ask(registry, "GET", location).status == 404
+        assert list((tmp_path / UPLOADS).iterdir()) == []
+        assert registry.store.repositories() == ()
+
+
+def test_nothing_is_left_in_the_uploads(tmp_path: Path) -> None:
+    """Kept, refused, canceled: each upload's file is gone once it is answered."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        push_image(registry, "a", "1")
+        ask(registry, "POST", f"/v2/a/blobs/uploads/?digest={Digest.of(b'x')}", b"y")
+        ask(registry, "DELETE", ask(registry, "POST", "/v2/a/blobs/uploads/").headers["location"])
+        ask(registry, "POST", f"/v2/b/blobs/uploads/?from=a&mount={Digest.of(b'nowhere')}&digest=sha256:1")
+
+        assert list((tmp_path / UPLOADS).iterdir()) == []
+
+
+def test_one_process_owns_a_directory(tmp_path: Path) -> None:
+    """A second registry over the same directory is refused until the first one is closed."""
+    first = DirectoryStore(tmp_path)
+
+    with pytest.raises(UsageError, match="another registry serves"):
+        DirectoryStore(tmp_path)
+    first.close()
+    DirectoryStore(tmp_path).close()
+
+
+def test_mounted_blob_is_one_file(tmp_path: Path) -> None:
+    """A mount costs no second copy."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        digest = push_blob(registry, "a", b"x")
+        ask(registry, "POST", f"/v2/b/c/blobs/uploads/?mount={digest}&from=a")
+
+    assert (tmp_path / "a" / blob_path(digest)).samefile(tmp_path / "b" / "c" / blob_path(digest))
+
+
+def test_layout_of_another_tool_is_served(tmp_path: Path) -> None:
+    """A layout that was put there is a repository: its index by tag, and the children that only the index names."""
+    index = write_layout(tmp_path / "team" / "app", ["linux/amd64", "linux/arm64"], "1.2")
+
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        assert content(ask(registry, "GET", "/v2/team/app/manifests/1.2")) == index.raw
+        for child in index.manifests:
+            assert ask(registry, "HEAD", f"/v2/team/app/manifests/{child.digest}").status == 200
+        assert put(registry, "team/app", "2", index).status == 201
+        assert registry.store.repositories() == ("team/app",)
+
+
+def test_layout_that_is_broken_is_named(tmp_path: Path) -> None:
+    """A layout whose index can't be read is an error that says where, not an empty repository."""
+    write_layout(tmp_path / "a", ["linux/amd64"], "1")
+    (tmp_path / "a" / INDEX).write_text("{")
+    store = DirectoryStore(tmp_path)
+
+    with pytest.raises(UsageError, match=str(tmp_path / "a")):
+        store.names("a")
+    store.close()
+
+
+def test_other_tools_read_the_directory(tmp_path: Path) -> None:
+    """skopeo, regctl and oras find tags and content in a repository's directory."""
+    home, layout = tmp_path / "home", tmp_path / "registry" / "team" / "app"
+    with DevRegistry(DirectoryStore(tmp_path / "registry")) as registry:
+        child = push_image(registry, "team/app", None)
+        index = assemble_index([child.descriptor], {})
+        put(registry, "team/app", "1.2", index)
+
+    assert run("skopeo", "inspect", "--raw", f"oci:{layout}:1.2", home=home).encode() == index.raw
+    assert run("regctl", "manifest", "get", "--format", "raw-body", f"ocidir://{layout}:1.2", home=home).encode() == (
+        index.raw
+    )
+    assert run("oras", "manifest", "fetch", "--oci-layout", f"{layout}:1.2", home=home).strip().encode() == index.raw
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from regkit.devregistry.app import DevRegistry
+from regkit.devregistry.directory import DirectoryStore
+from tests.devregistry.support import push_image
+registry = DevRegistry(DirectoryStore(Path(sys.argv[1])))
+for number in range(10_000):
+    push_image(registry, "a", f"t{number}", str(number))
+    os.write(1, f"t{number}\\n".encode())
+"""
+
+
+def test_kill_leaves_no_torn_write(tmp_path: Path) -> None:
+    """After SIGKILL in the middle of pushes, each tag that was answered is there, and all content is whole."""
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    with child:
+        assert child.stdout is not None
+        answered = [child.stdout.readline().decode().strip() for _ in range(40)]
+        child.kill()
+
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        names = registry.store.names("a")
+        assert names is not None
+        assert set(answered) <= set(names.tags)
+        for digest in names.manifests:
+            document = json.loads(content(ask(registry, "GET", f"/v2/a/manifests/{digest}")))
+            for needed in (document["config"], *document["layers"]):
+                assert Digest.of(content(ask(registry, "GET", f"/v2/a/blobs/{needed['digest']}"))) == needed["digest"]
