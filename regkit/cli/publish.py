@@ -31,7 +31,9 @@ class Intermediate(StrEnum):
 @app.command()
 def publish(
     ctx: typer.Context,
-    image: Annotated[str, typer.Option(envvar="REGKIT_IMAGE", metavar="NAME", help="The repository to publish to.")],
+    image: Annotated[
+        list[str], typer.Option(envvar="REGKIT_IMAGE", metavar="NAME", help="The repository to publish to.")
+    ],
     context: Annotated[Path, typer.Argument(metavar="CONTEXT", help="The directory that is built.")] = Path(),
     platform: Annotated[
         list[str] | None,
@@ -103,12 +105,15 @@ def publish(
     ] = None,
 ) -> None:
     """Build CONTEXT for all platforms, push, verify, and tag in order: 1, 1.2, 1.2.3, latest."""
+    from regkit.errors import UsageError
     from regkit.ops.publish import plan
     from regkit.ops.publish import publish as carry_out
     from regkit.ops.request import publish_spec
 
+    if len(image) > 1:
+        raise UsageError("publish writes to one repository at a time", hint="run it once for each --image")
     spec = publish_spec(
-        image,
+        image[0],
         context,
         env=os.environ,
         layout=layout,

@@ -52,8 +52,9 @@ def _read_docker_config(path: Path) -> dict[str, Login]:
         document = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except PermissionError:
-        raise UsageError(f"{path} can't be read", hint="fix its owner or mode, or set DOCKER_CONFIG") from None
+    except OSError as error:
+        hint = "fix its owner or mode, or set DOCKER_CONFIG"
+        raise UsageError(f"{path} can't be read: {error.strerror}", hint=hint) from None
     except ValueError:
         raise UsageError(f"{path} isn't valid JSON", hint="fix it, or set DOCKER_CONFIG") from None
     auths = document.get("auths") if isinstance(document, dict) else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import socket
 import ssl
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -28,6 +30,8 @@ from regkit.protocol.flow import Request, Response, Source, printable
 CHUNK = 256 * 1024
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
 _UPLOAD_TIMEOUT = httpx.Timeout(connect=10, read=600, write=60, pool=None)  # a commit to an object store takes minutes
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""Hosts that are never asked through a proxy, whatever NO_PROXY says: Docker, curl's users and Go expect that."""
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30)
 
 
@@ -92,6 +96,8 @@ class Http:
                     timeout=_TIMEOUT,
                     limits=_LIMITS,
                     headers={"User-Agent": "regkit", "Accept-Encoding": "identity", "Accept": "*/*"},
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # a cookie knows no port: none is kept
+                    mounts={f"all://{host}": None for host in _LOOPBACK},
                 )
             return self._clients[scheme]
 
@@ -173,12 +179,12 @@ def _translated(host: str, aborted: Callable[[], bool]) -> Iterator[None]:
         if aborted():
             raise Interrupted("interrupted") from None
         raise _meaning(host, error) from None
-    except (httpx.InvalidURL, httpx.HTTPError, httpx.StreamError) as error:
+    except (httpx.InvalidURL, httpx.HTTPError, httpx.StreamError, UnicodeError) as error:
         raise ProtocolError(f"{host} can't be asked: {printable(str(error))}") from None
 
 
 def _meaning(host: str, error: Exception) -> Exception:
-    reason = printable(str(error)) or type(error).__name__
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", printable(str(error))) or type(error).__name__
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.DecodingError):
         return ProtocolError(f"{host} can't be asked: {reason}")
     if "CERTIFICATE_VERIFY_FAILED" in reason:
@@ -189,7 +195,7 @@ def _meaning(host: str, error: Exception) -> Exception:
     if isinstance(error, httpx.TimeoutException):
         return Unavailable(f"{host} didn't answer in time")
     if isinstance(error, httpx.ConnectError):
-        return Unavailable(f"{host} can't be reached: {reason}")
+        return Unavailable(f"{host} can't be reached: {reason}", hint="is it running, and is its name right?")
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | ConnectionError):
         return cast(Exception, error)  # a local file that can't be read is no news of the network
     return Unavailable(f"the connection to {host} broke: {reason}")
