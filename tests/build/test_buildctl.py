@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import trustme
 
 from regkit.build.buildctl import build, failure
+from regkit.build.builder import throwaway_builder
 from regkit.build.progress import Progress
 from regkit.build.spec import build_spec
 from regkit.build.workspace import docker_config
@@ -150,7 +154,7 @@ def test_failure_without_a_word_is_told() -> None:
     assert error.message.endswith("failed: buildctl ended without a reason")
 
 
-class Locked(BaseHTTPRequestHandler):
+class Registry(BaseHTTPRequestHandler):
     """A registry that is empty, and asks for a login below /v2/locked/."""
 
     seen: list[str]
@@ -174,10 +178,19 @@ class Locked(BaseHTTPRequestHandler):
 @pytest.fixture
 def registry() -> Iterator[tuple[str, list[str]]]:
     """Serve an empty registry; give its host and the Authorization headers that it saw."""
-    handler = type("Handler", (Locked,), {"seen": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with serve(None) as served:
+        yield served
+
+
+@contextmanager
+def serve(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[str]]]:
+    """Run such a registry, in https where there is a context for it."""
+    seen: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Registry,), {"seen": seen})) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined]  # made two lines above
+        yield f"127.0.0.1:{server.server_port}", seen
         server.shutdown()
 
 
@@ -213,6 +226,31 @@ def test_base_image_behind_a_login_is_asked_for_with_the_given_credentials(
     with pytest.raises(BuildFailed):
         build(spec, builder, tmp_path / "two", ignore, env=own, docker_config=config)
     assert set(seen) == {"", f"Basic {b64encode(b'me:pass').decode()}"}
+
+
+def test_registry_of_a_private_authority_is_trusted_where_it_is_named(
+    env: dict[str, str], context: MakeContext, tmp_path: Path
+) -> None:
+    """By the builder, beside the system's authorities; a builder that wasn't told of it refuses.
+
+    Its host is 0.0.0.0, since BuildKit asks a loopback address in plain http.
+    """
+    authority, tls, pem = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), tmp_path / "ca.pem"
+    authority.issue_cert("0.0.0.0").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(pem))
+    answers: list[str] = []
+    with serve(tls) as (host, _):
+        spec = spec_of(context(f"FROM 0.0.0.0:{host.rpartition(':')[2]}/no/such:1\n"))
+        for ca_file in (None, pem):
+            with (
+                throwaway_builder(tmp_path / "cache", ignore, env=env, ca_file=ca_file) as address,
+                pytest.raises(BuildFailed) as caught,
+            ):
+                build(spec, address, tmp_path / f"layout{len(answers)}", ignore, env=env, ca_file=ca_file)
+            answers.append(caught.value.message)
+
+    assert "certificate signed by unknown authority" in answers[0]
+    assert answers[1].endswith("not found")
 
 
 def test_buildctl_has_no_credential_in_its_arguments_or_environment(

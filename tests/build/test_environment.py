@@ -11,11 +11,11 @@ from regkit.errors import UsageError
 
 OURS = {
     "PATH": "/bin",
-    "HOME": "/root",
+    "HOME": "/home/me",
     "DOCKER_USERNAME": "me",
     "DOCKER_PASSWORD": "secret",
     "DOCKER_AUTH_CONFIG": "{}",
-    "DOCKER_CONFIG": "/root/.docker",
+    "DOCKER_CONFIG": "/home/me/.docker",
     "REGKIT_PASSWORD": "secret",
     "REGKIT_IMAGE": "x",
     "GITHUB_TOKEN": "secret",
@@ -29,7 +29,7 @@ def test_buildctl_gets_no_credential() -> None:
     """Nothing that looks like one, and the DOCKER_CONFIG that was made for it."""
     assert client_environment(OURS, Path("/run/docker")) == {
         "PATH": "/bin",
-        "HOME": "/root",
+        "HOME": "/home/me",
         "DOCKER_CONFIG": "/run/docker",
         "SOURCE_DATE_EPOCH": "0",
         "https_proxy": "http://proxy",
@@ -38,7 +38,7 @@ def test_buildctl_gets_no_credential() -> None:
 
 def test_buildkitd_gets_what_it_needs_only() -> None:
     """Its environment is a short list."""
-    assert daemon_environment(OURS) == {"PATH": "/bin", "HOME": "/root", "https_proxy": "http://proxy"}
+    assert daemon_environment(OURS) == {"PATH": "/bin", "HOME": "/home/me", "https_proxy": "http://proxy"}
 
 
 def test_authority_is_added_to_those_that_are_trusted(tmp_path: Path) -> None:
