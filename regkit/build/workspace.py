@@ -17,9 +17,9 @@ from pathlib import Path
 
 from regkit.errors import UsageError
 from regkit.oci.reference import DOCKER_HUB
+from regkit.transport.credentials import HUB_KEY
 
 _LOCK = "lock"
-_HUB_KEY = "https://index.docker.io/v1/"
 _POLL = 0.02
 
 
@@ -94,7 +94,7 @@ def lock_file(path: Path, *, wait: float = 0.0) -> int | None:
 def docker_config(directory: Path, logins: Mapping[str, tuple[str, str]]) -> Path:
     """Write a DOCKER_CONFIG that lets buildctl in: host → (user, password). Nobody else can read it."""
     auths = {
-        _HUB_KEY if host == DOCKER_HUB else host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+        HUB_KEY if host == DOCKER_HUB else host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
         for host, (user, password) in logins.items()
     }
     private_directory(directory)
