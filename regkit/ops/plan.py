@@ -173,8 +173,9 @@ def _reusable(spec: PublishSpec, state: State) -> tuple[Manifest | None, str]:
         asked, found = spec.index_annotations.get(key), there.annotations.get(key)
         if asked != found:
             return None, f"what is published says {key}={found or 'nothing'}, this publish {asked or 'nothing'}"
-    held = {d.platform.normalized for d in there.manifests if d.platform and d.digest not in state.missing}
+    whole = [d for d in there.manifests if d.digest not in state.missing]
+    held = {d.platform.normalized for d in whole if d.platform}
     lacking = [str(platform) for platform in spec.platforms if platform.normalized not in held]
-    if lacking or state.missing:
+    if lacking or len(whole) < len(there.manifests):
         return None, f"what is published lacks {', '.join(lacking) or 'some of its content'}"
     return there, f"{exact[0]} is published already, from this very source"

@@ -113,6 +113,27 @@ def test_a_lost_image_is_brought_back(registry: RunningRegistry, hello: Path, bu
     validate(f"{name}:1.2.3")
 
 
+@ONLY_DISTRIBUTION
+def test_a_newer_release_that_lost_an_image_does_not_touch_an_older_one(
+    registry: RunningRegistry, hello: Path, builder: str
+) -> None:
+    """What is missing in `1.3.0`, on which `latest` stands, is no reason to build a published `1.2.3` again."""
+    first = publish(registry, hello, builder=builder)
+    with (hello / "bin" / "hello-amd64").open("ab") as program:
+        program.write(b"newer")
+    newer = output_of(publish(registry, hello, "--version", "v1.3.0", builder=builder)).strip()
+    git(hello, "checkout", "--", ".")
+    child = json.loads(output_of(peer("crane", "manifest", newer)))["manifests"][0]["digest"]
+    output_of(peer("crane", "delete", f"{newer.partition('@')[0]}@{child}"))
+    mark = registry.mark()
+
+    done = publish(registry, hello, builder="unix:///nowhere")
+
+    assert done.stdout == output_of(first), done.stderr
+    assert done.returncode == 0
+    assert registry.writes(mark) == []
+
+
 def test_stdout_is_the_name_to_pull_by(release: Release) -> None:
     """A script can take stdout as it is: one line, NAME@DIGEST, and a registry knows it."""
     assert release.stdout == f"{release.name}@{release.digest}\n"
