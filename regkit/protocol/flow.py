@@ -153,7 +153,8 @@ def expect(response: Response, *statuses: int, what: str) -> Response:
     if response.status in (404, 410):
         raise NotFound(message)
     if response.status in (408, 429) or response.status >= 500:
-        raise Unavailable(message, hint="try again later")
+        asked = printable(response.headers.get("retry-after", ""), 100)
+        raise Unavailable(message, hint=f"try again later{asked and f'; it said Retry-After: {asked}'}")
     raise UnexpectedStatus(message, status=response.status, codes=codes)
 
 
