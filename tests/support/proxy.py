@@ -22,6 +22,7 @@ _CHUNK = 256 * 1024
 _BUFFERED = 8 * 1024 * 1024
 _HEAD_LIMIT = 64 * 1024
 _LIMIT = 60.0
+_TLS_HANDSHAKE = b"\x16"
 
 
 @dataclass(slots=True)
@@ -92,6 +93,10 @@ class Cut(Rule):
         super().__init__(method, path, times)
         self.after = after
 
+    def take(self, exchange: Exchange) -> bool:
+        """Tell whether this request is one of them: with a body that is long enough."""
+        return int(exchange.headers.get("content-length", "0")) >= (self.after or 0) and super().take(exchange)
+
 
 @dataclass(frozen=True, slots=True)
 class _Server:
@@ -141,7 +146,7 @@ class Proxy:
         return self._add(rule)
 
     def cut(self, method: str, path: str, after: int | None, times: int = 1) -> Cut:
-        """Reset the connection: after so many bytes of a request's body, or with None when the registry answers."""
+        """Reset the connection after so many bytes of a body that has as many; with None, when the registry answers."""
         return self._add(Cut(method, path, times, after))
 
     def requests(self, method: str, path: str = "") -> list[Exchange]:
@@ -186,6 +191,8 @@ class Proxy:
             contextlib.ExitStack() as stack,
         ):
             server: _Server | None = None
+            if reader.peek(1)[:1] == _TLS_HANDSHAKE:
+                return  # as a server without TLS, which can't read that
             while head := _read_head(reader):
                 if server is None or server.is_gone:
                     connection = stack.enter_context(self._open(socket.create_connection(self._upstream)))
