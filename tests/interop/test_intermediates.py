@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,9 +119,12 @@ def test_there_a_rerun_says_the_same_and_changes_nothing(registry: RunningRegist
     first = publish(registry, hello, "--intermediate", "tag", builder=builder)
     before, mark = tags_of(registry), registry.mark()
 
-    again = publish(registry, hello, "--intermediate", "tag", builder=builder)
+    again = publish(registry, hello, "--intermediate", "tag", "--format", "json", builder=builder)
 
-    assert (again.returncode, again.stdout) == (8, first.stdout)
+    document = json.loads(again.stdout)
+    assert (first.returncode, again.returncode) == (8, 8)
+    assert f"{document['image']}@{document['digest']}\n" == first.stdout
+    assert document["unfinished"] in again.stderr
     assert all(r.method == "DELETE" and path_is_tag(r.path) and r.status >= 400 for r in registry.writes(mark))
     assert tags_of(registry) == before
 

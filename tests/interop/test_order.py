@@ -9,8 +9,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from regkit.oci.manifest import Manifest
 from regkit.targets.layout import Layout
-from tests.support.command import output_of
+from tests.support.command import output_of, peer
 from tests.support.layouts import make_layout
 from tests.support.registries import Logged, RunningRegistry
 from tests.support.releases import PLATFORMS, REPOSITORY, publish_layout, tags_of, tags_put
@@ -121,6 +122,17 @@ def test_a_prerelease_moves_nothing_else(registry: RunningRegistry, released: Pu
 
     output_of(released("v1.2.4"))
     assert tags_of(registry)["latest"] == tags_of(registry)["1.2.4"]
+
+
+@pytest.mark.parametrize("registry", ["distribution"], indirect=True)
+def test_one_platform_gets_an_index_too(registry: RunningRegistry, released: Publish) -> None:
+    """A release has the same shape for one platform as for many: an index, which can grow later."""
+    name = output_of(released("v1.2.3")).strip()
+
+    index = Manifest.parse(output_of(peer("crane", "manifest", name)).encode())
+    assert index.is_index
+    assert [str(child.platform) for child in index.manifests] == ["linux/amd64"]
+    assert registry.tags(REPOSITORY) == ALIASES_FIRST
 
 
 @pytest.mark.parametrize(("ref", "tag"), [("main", "main"), ("refs/heads/fix/Größe", "fix-Gr-e")])

@@ -13,22 +13,19 @@ import re
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from tests.support.command import clean_environment
+from tests.support.waiting import until
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """The methods that change a registry."""
 
-Found = TypeVar("Found")
-
 _LIMIT = 20.0
-_POLL = 0.01
 _COMBINED = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>[0-9]{3}) ')
 _OWN = re.compile(r"^(?P<method>[A-Z]+) (?P<path>/\S*) (?P<status>[0-9]{3}) uploads=[0-9]+$")
 
@@ -77,12 +74,12 @@ class RunningRegistry:
                 cwd=self.root,
             )
 
-        def address() -> str | None:
+        def address() -> str:
             assert process.poll() is None, f"{self.command} ended at its start:\n{self.errors()}"
             found = re.search(r"listening on (?:https?://)?(127\.0\.0\.1:[0-9]+)", self.greeting.read_text())
-            return found[1] if found else None
+            return found[1] if found else ""
 
-        self.host = _until(address, lambda: f"{self.command} isn't ready:\n{self.errors()}")
+        self.host = until(address, f"{self.command} says where it listens", _LIMIT)
 
     def stop(self) -> None:
         """End it; nothing is left but its files."""
@@ -105,11 +102,11 @@ class RunningRegistry:
         mark = f"/v2/?marker={next(self._markers)}-{os.urandom(4).hex()}"
         self._ask(mark)
 
-        def read() -> list[Logged] | None:
+        def read() -> list[Logged]:
             found = self._read()
-            return found if any(logged.path == mark for logged in found) else None
+            return found if any(logged.path == mark for logged in found) else []
 
-        found = _until(read, lambda: f"the access log of {self.host} never showed {mark}")
+        found = until(read, f"the access log of {self.host} shows {mark}", _LIMIT)
         return [logged for logged in found if "?marker=" not in logged.path]
 
     def mark(self) -> int:
@@ -225,12 +222,3 @@ def _unverified() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
-
-
-def _until(look: Callable[[], Found | None], complaint: Callable[[], str]) -> Found:
-    """Give what `look` finds as soon as it finds it."""
-    end = time.monotonic() + _LIMIT
-    while (found := look()) is None:
-        assert time.monotonic() < end, complaint()
-        time.sleep(_POLL)
-    return found
