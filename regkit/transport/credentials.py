@@ -7,7 +7,6 @@ configuration names for exactly this host and port.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,7 +54,7 @@ def _read_docker_config(path: Path) -> dict[str, Login]:
     except OSError as error:
         hint = "fix its owner or mode, or set DOCKER_CONFIG"
         raise UsageError(f"{path} can't be read: {error.strerror}", hint=hint) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError(f"{path} isn't valid JSON", hint="fix it, or set DOCKER_CONFIG") from None
     auths = document.get("auths") if isinstance(document, dict) else None
     if not isinstance(auths, dict):
@@ -82,7 +81,7 @@ def _login(entry: object, origin: str) -> Login | None:
     if isinstance(auth, str) and auth:
         try:
             username, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise UsageError(f"{origin} holds an 'auth' that isn't base64 of user:password") from None
         password = password.rstrip("\0")
     if isinstance(username, str) and username and isinstance(password, str) and password:

@@ -31,7 +31,7 @@ CHUNK = 256 * 1024
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=None)
 _UPLOAD_TIMEOUT = httpx.Timeout(connect=10, read=600, write=60, pool=None)  # a commit to an object store takes minutes
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-"""Hosts that are never asked through a proxy, whatever NO_PROXY says: Docker, curl's users and Go expect that."""
+"""Hosts that are never asked through a proxy, whatever NO_PROXY says: as Docker and Go do it."""
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30)
 
 
