@@ -274,6 +274,41 @@ def far_away(upstream: str, delay: float) -> Iterator[str]:
         running.close()
 
 
+@contextmanager
+def tunnel(upstream: str) -> Iterator[tuple[str, list[str]]]:
+    """Run a proxy for `HTTPS_PROXY` that leads to `upstream` whatever host is asked for; give its URL and those."""
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+        def serve(client: socket.socket) -> None:
+            with client, socket.create_connection(_address(upstream)) as server, contextlib.suppress(OSError):
+                with client.makefile("rb") as reader:  # a client says nothing more before it's answered
+                    asked.append(_read_head(reader).split()[1].decode())
+                client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back.start()
+                _pump(client, server)
+                back.join(_LIMIT)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(_LIMIT)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(_CHUNK):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
 @dataclass(slots=True)
 class _Pipe:
     """One direction of a connection: what was read waits in `parcels` until it is due; b"" is the end."""
