@@ -5,7 +5,7 @@ The public names are resolved when first used, so that importing the package cos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # importing typing for it takes as long as bare Python takes to start
 
 __version__ = "0.1.0"
 
