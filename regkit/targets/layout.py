@@ -115,12 +115,15 @@ class Layout:
             marker = json.loads((self.root / layout.MARKER).read_bytes())
             with (self.root / layout.INDEX).open("rb") as stream:
                 index = Manifest.parse(_bounded(stream, layout.INDEX), mediatype.OCI_INDEX)
+            _ = index.manifests
         except (FileNotFoundError, NotADirectoryError):
-            if create and not (self.root / layout.INDEX).exists():
+            if create and not self.root.is_file() and not (self.root / layout.INDEX).exists():
                 return assemble_index((), {})
             hint = "a layout is a directory with the files oci-layout and index.json"
             raise UsageError(f"{self.root} isn't an OCI image layout", hint=hint) from None
-        except (ValueError, ProtocolError) as error:
+        except OSError as error:
+            raise UsageError(f"{self.root} can't be read: {error.strerror}") from None
+        except (ValueError, RecursionError, ProtocolError) as error:
             raise UsageError(f"{self.root} is a broken OCI image layout: {error}") from None
         version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
         if version != "1.0.0":
