@@ -52,15 +52,16 @@ def from_ci(env: Mapping[str, str]) -> Source:
 
 def from_git(directory: Path) -> Source:
     """Ask git: the highest version among the tags at HEAD, else the branch; nothing outside a repository."""
-    commit = _git(directory, "rev-parse", "--verify", "HEAD^{commit}")
-    if commit is None:
+    said = _git(directory, "log", "-1", "--decorate=full", "--format=%H%n%D")
+    if said is None:
         return Source()
-    versions = {tag: version_of(tag) for tag in (_git(directory, "tag", "--points-at", "HEAD") or "").split()}
+    commit, _, decoration = said.partition("\n")
+    names = decoration.split(", ")
+    branch = next((name.removeprefix("HEAD -> ") for name in names if name.startswith("HEAD -> ")), None)
+    tags = [name.removeprefix("tag: ") for name in names if name.startswith("tag: ")]
+    versions = {tag: version_of(tag.removeprefix("refs/tags/")) for tag in tags}
     released = {tag: version for tag, version in versions.items() if version is not None}
-    if released:
-        return Source(f"refs/tags/{max(released, key=released.__getitem__)}", commit)
-    branch = _git(directory, "symbolic-ref", "--quiet", "HEAD")
-    return Source(branch, commit)
+    return Source(max(released, key=released.__getitem__) if released else branch, commit)
 
 
 def short_commit(commit: str | None) -> str:
