@@ -17,8 +17,8 @@ from regkit.oci.annotation import parse_annotations
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
 from regkit.ops.images import read_images
-from regkit.ops.plan import PublishSpec, intermediate_tag
-from regkit.ops.source import detect
+from regkit.ops.plan import PublishSpec
+from regkit.ops.source import detect, short_commit
 from regkit.ops.versions import parse_release
 from regkit.targets.layout import Layout
 from regkit.transport.session import Session
@@ -61,6 +61,11 @@ def publish_spec(
     if ref is None and not tags:
         raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
     release = parse_release(ref) if ref else None
+    names, notes = tuple(check_tag(tag) for tag in dict.fromkeys(tags)), parse_annotations(annotations)
+    if intermediate not in ("digest", "tag"):
+        raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
+    if intermediate == "tag":
+        short_commit(commit)
     building = None
     if layout is None:
         building = _building(
@@ -70,10 +75,6 @@ def publish_spec(
     else:
         held = Layout(Path(layout))
         asked = tuple(image.platform for image in read_images(held, held.roots, asked))
-    if intermediate not in ("digest", "tag"):
-        raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
-    if intermediate == "tag":
-        intermediate_tag(commit, asked[0])
     return PublishSpec(
         image=reference,
         release=release,
@@ -81,8 +82,8 @@ def publish_spec(
         build=building,
         layout=Path(layout) if layout is not None else None,
         commit=commit,
-        tags=tuple(check_tag(tag) for tag in dict.fromkeys(tags)),
-        annotations=parse_annotations(annotations),
+        tags=names,
+        annotations=notes,
         source_digest=_source_digest(building, env) if building else None,
         tag_intermediates=intermediate == "tag",
         keep_intermediates=keep_intermediates,
