@@ -6,9 +6,11 @@ product to host on, but a correct one: it takes nothing whose digest, size, medi
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Self, TypeAlias
@@ -263,7 +265,10 @@ class DevRegistry:
         }
         if call.request.method == "HEAD":
             return Response(200, headers)
-        return Response(200, headers, self._blob(call.repository, known.digest).open())
+        try:
+            return Response(200, headers, io.BytesIO(self._read(call.repository, known)))
+        except FileNotFoundError:  # deleted a moment ago
+            raise _no_manifest(call) from None
 
     def _put_manifest(self, call: Call) -> Response:
         """PUT: checked first, written then, named last; the bytes stay as they came."""
@@ -326,8 +331,12 @@ class DevRegistry:
 
     def _list_referrers(self, call: Call) -> Response:
         names = self.store.names(call.repository) or Names()
-        found = (self._referrer(call.repository, known) for known in names.manifests.values())
-        listed = [descriptor for subject, descriptor in found if subject == call.digest]
+        listed = []
+        for known in names.manifests.values():
+            with suppress(FileNotFoundError):  # deleted a moment ago
+                subject, descriptor = self._referrer(call.repository, known)
+                if subject == call.digest:
+                    listed.append(descriptor)
         headers = {}
         if "artifactType" in call.query:
             listed = [d for d in listed if d.get("artifactType") == call.query["artifactType"]]
@@ -339,11 +348,18 @@ class DevRegistry:
         """Tell what a manifest refers to, and how it is listed; its digest fixes both, so they are remembered."""
         remembered = self._referrers.get(known.digest)
         if remembered is None:
-            with self._blob(repository, known.digest).open() as stream:
-                manifest = Manifest(known.media_type, stream.read())
+            manifest = Manifest(known.media_type, self._read(repository, known))
             subject = subject_of(manifest)
             remembered = self._referrers[known.digest] = (subject, referrer_of(manifest, known) if subject else {})
         return remembered
+
+    def _read(self, repository: str, known: Descriptor) -> bytes:
+        """Read a manifest, which is small; FileNotFoundError where it was deleted a moment ago."""
+        blob = self.store.blob(repository, known.digest)
+        if blob is None:
+            raise FileNotFoundError(known.digest)
+        with blob.open() as stream:
+            return stream.read(known.size)
 
     def _writing(self, repository: str) -> threading.RLock:
         """Give the lock under which a repository's names change."""

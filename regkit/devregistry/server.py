@@ -21,6 +21,7 @@ from cheroot.server import Gateway, HTTPServer
 
 from regkit.devregistry.answer import Fault
 from regkit.devregistry.app import UNKNOWN_SIZE, DevRegistry
+from regkit.devregistry.upload import CHUNK
 from regkit.errors import Unavailable, UsageError
 from regkit.events import Note, Reporter, RequestServed, ignore
 from regkit.protocol.flow import Request, Response
@@ -30,9 +31,6 @@ THREADS = 64
 
 IDLE = 60
 """After how many seconds a silent connection is closed."""
-
-CHUNK = 64 * 1024
-"""How much is read from a socket at a time, in bytes: a bit more than it usually holds."""
 
 _STOP = 0.1
 """How long a stop waits for a thread before its socket is shut down, in seconds."""

@@ -16,7 +16,7 @@ from regkit.oci.digest import Digest
 from regkit.protocol.flow import Source
 
 CHUNK = 256 * 1024
-"""How much is read, hashed and written at a time, in bytes."""
+"""How much is read, hashed and written at a time, in bytes: half the processor time of 64 KiB (ADR 0203)."""
 
 EXPIRY = 3600.0
 """After how many seconds without a request a session is forgotten."""

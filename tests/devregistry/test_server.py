@@ -237,7 +237,7 @@ def test_a_bug_is_a_500_and_a_note() -> None:
 def test_sixty_four_push_at_once(tmp_path: Path) -> None:
     """64 clients that are all in the middle of an upload are served at once, each its own tag of one repository."""
     events: list[Event] = []
-    half = 1 << 17
+    half = 1 << 18
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def all_have_arrived() -> None:
