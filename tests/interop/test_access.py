@@ -266,7 +266,7 @@ def test_base_image_that_keeps_us_out(basic: RunningRegistry, home: Path, builde
 
 
 def test_basic_over_tls(home: Path, tmp_path: Path) -> None:
-    """A loopback registry that speaks https: the first request, in plain http, bears no credentials."""
+    """A loopback registry that speaks https only is asked so, with its login."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
