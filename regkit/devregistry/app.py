@@ -11,55 +11,23 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
 from typing import Self, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from regkit.devregistry.answer import Fault, Slice, empty, json_response, parse_range
+from regkit.devregistry.call import Call, check_repository, parse_digest, parse_tag, read_manifest
 from regkit.devregistry.content import parse_manifest, referrer_of, require_content, subject_of
 from regkit.devregistry.store import MemoryStore, Names, Store
 from regkit.devregistry.upload import Session, Uploads
-from regkit.errors import Unavailable, UsageError
+from regkit.errors import Unavailable
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest
-from regkit.oci.reference import Reference, check_tag
+from regkit.oci.manifest import Manifest
 from regkit.protocol.flow import Request, Response, Source
 
 API_VERSION = {"docker-distribution-api-version": "registry/2.0"}
-
-UNKNOWN_SIZE = -1
-"""The `size` of a body that comes in chunks, without a Content-Length."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request on its way to a chapter: the names in its path, unchecked, and its query."""
-
-    request: Request
-    repository: str
-    name: str
-    query: Mapping[str, str]
-
-    @cached_property
-    def digest(self) -> Digest:
-        """The name as a digest."""
-        return parse_digest(self.name)
-
-    def header(self, name: str) -> str | None:
-        """Give a header, however its name is written."""
-        return next((v for k, v in self.request.headers.items() if k.lower() == name), None)
-
-    @cached_property
-    def length(self) -> int | None:
-        """How many bytes the body promises; None where it comes in chunks."""
-        size, stated = self.request.body.size, self.header("content-length")
-        if stated is not None and (not stated.isdecimal() or (size != UNKNOWN_SIZE and int(stated) != size)):
-            raise Fault(400, "SIZE_INVALID", f"the body isn't the {stated[:20]!r} bytes that Content-Length says")
-        return None if size == UNKNOWN_SIZE else size
-
 
 Chapter: TypeAlias = Callable[[Call], Response]
 
@@ -272,8 +240,8 @@ class DevRegistry:
 
     def _put_manifest(self, call: Call) -> Response:
         """PUT: checked first, written then, named last; the bytes stay as they came."""
-        tag = None if ":" in call.name else _parse_tag(call.name)
-        raw = _read_manifest(call)
+        tag = None if ":" in call.name else parse_tag(call.name)
+        raw = read_manifest(call)
         manifest = parse_manifest(raw, call.header("content-type"))
         digest = manifest.digest if tag else Digest.of(raw, call.digest.algorithm)
         if tag is None and digest != call.digest:
@@ -371,20 +339,6 @@ def _check(_call: Call) -> Response:
     return json_response({})
 
 
-def _read_manifest(call: Call) -> bytes:
-    if (call.length or 0) > MAX_SIZE:
-        raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
-    with call.request.body.open() as stream:
-        raw = bytearray()
-        while len(raw) <= MAX_SIZE and (data := stream.read(MAX_SIZE + 1 - len(raw))):
-            raw += data
-    if len(raw) > MAX_SIZE:
-        raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
-    if call.length is not None and len(raw) != call.length:
-        raise Fault(400, "SIZE_INVALID", f"{len(raw)} of {call.length} bytes arrived")
-    return bytes(raw)
-
-
 def _created_blob(repository: str, digest: Digest) -> Response:
     return empty(201, location=f"/v2/{repository}/blobs/{digest}", docker_content_digest=digest)
 
@@ -395,29 +349,3 @@ def _no_blob(repository: str, digest: Digest) -> Fault:
 
 def _no_manifest(call: Call) -> Fault:
     return Fault(404, "MANIFEST_UNKNOWN", f"{call.repository} has no manifest {call.name[:140]!r}")
-
-
-@lru_cache(maxsize=1024)
-def check_repository(name: str) -> None:
-    """Raise a Fault for what isn't a repository's name; nothing else reaches a store."""
-    try:
-        valid = Reference.parse_name(f"localhost/{name}").repository == name
-    except UsageError:
-        valid = False
-    if not valid:
-        raise Fault(400, "NAME_INVALID", f"not a repository's name: {name[:260]!r}")
-
-
-def parse_digest(text: str) -> Digest:
-    """Read a digest; raise a Fault for what isn't one of a supported algorithm."""
-    try:
-        return Digest(text)
-    except UsageError as error:
-        raise Fault(400, "DIGEST_INVALID", error.message) from None
-
-
-def _parse_tag(text: str) -> str:
-    try:
-        return check_tag(text)
-    except UsageError as error:
-        raise Fault(400, "MANIFEST_INVALID", error.message) from None

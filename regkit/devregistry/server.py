@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from cheroot.server import Gateway, HTTPServer
 
 from regkit.devregistry.answer import Fault
-from regkit.devregistry.app import UNKNOWN_SIZE, DevRegistry
+from regkit.devregistry.app import DevRegistry
+from regkit.devregistry.call import UNKNOWN_SIZE
 from regkit.devregistry.upload import CHUNK
 from regkit.errors import Unavailable, UsageError
 from regkit.events import Note, Reporter, RequestServed, ignore

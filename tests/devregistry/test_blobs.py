@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regkit.devregistry.answer import Fault, parse_range
-from regkit.devregistry.app import UNKNOWN_SIZE, DevRegistry
+from regkit.devregistry.app import DevRegistry
+from regkit.devregistry.call import UNKNOWN_SIZE
 from regkit.devregistry.store import MemoryStore
 from regkit.devregistry.upload import EXPIRY, Uploads
 from regkit.oci.digest import Digest
