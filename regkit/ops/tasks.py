@@ -28,16 +28,18 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
     done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
     stop = threading.Event()
 
+    def take() -> tuple[int, Item] | None:
+        with lock:
+            return None if stop.is_set() else next(waiting, None)
+
     def worker() -> None:
-        while not stop.is_set():
-            with lock:
-                index, item = next(waiting, (-1, None))
-            if item is None:
-                return
+        while (taken := take()) is not None:
+            index, item = taken
             try:
                 done.put((index, work(item), None))
             except BaseException as error:
-                stop.set()
+                with lock:
+                    stop.set()
                 done.put((index, None, error))
 
     # Daemons: an interpreter that ends, as after Ctrl-C, waits for none of them.
