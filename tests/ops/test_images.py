@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regkit.errors import NotFound, ProtocolError
+from regkit.oci.annotation import REF_NAME
+from regkit.oci.platform import Platform, parse_platforms
+from regkit.ops.images import Image, read_images
+from regkit.targets.layout import Layout
+from tests.ops.support import add_attestation, add_image, add_index, attested_layout, new_layout
+
+
+def read(root: Path, asked: str = "") -> tuple[Image, ...]:
+    layout = Layout(root)
+    return read_images(layout, layout.roots, parse_platforms([asked]))
+
+
+def test_what_buildkit_exports(tmp_path: Path) -> None:
+    """Every image of an index comes with its own attestations, in the index's order."""
+    attested_layout(tmp_path, "linux/amd64", "linux/arm64")
+
+    found = read(tmp_path)
+
+    assert [str(image.platform) for image in found] == ["linux/amd64", "linux/arm64"]
+    for image in found:
+        assert [descriptor.attests for descriptor, _ in image.attestations] == [image.descriptor.digest]
+        assert [manifest.digest for _, manifest in image.entries] == [d.digest for d, _ in image.entries]
+
+
+def test_variants_are_written_as_asked(tmp_path: Path) -> None:
+    """BuildKit's `arm64` and `arm/v7` are listed as `arm64/v8` and `arm` where that is asked for, in that order."""
+    attested_layout(tmp_path, "linux/amd64", "linux/arm64", "linux/arm/v7")
+
+    found = read(tmp_path, "linux/arm,linux/arm64/v8")
+
+    assert [str(image.descriptor.platform) for image in found] == ["linux/arm", "linux/arm64/v8"]
+    assert all(image.manifest.digest == image.descriptor.digest for image in found)
+
+
+def test_a_missing_platform(tmp_path: Path) -> None:
+    """What was asked for and isn't there is named, with what there is."""
+    attested_layout(tmp_path, "linux/amd64", "linux/arm64")
+
+    with pytest.raises(NotFound, match="no image for linux/s390x") as caught:
+        read(tmp_path, "linux/amd64,linux/s390x")
+    assert caught.value.hint is not None
+    assert "linux/amd64" in caught.value.hint
+
+
+def test_a_single_manifest(tmp_path: Path) -> None:
+    """A root that is an image, without a platform: its configuration tells it; the layout's own name stays behind."""
+    with new_layout(tmp_path) as layout:
+        image = add_image(layout, "linux/arm/v6")
+        manifest = layout.manifest(image.digest)
+        layout.push(replace(manifest.descriptor, annotations={"kept": "x"}), layout.fetch(manifest.descriptor), "built")
+    assert REF_NAME in Layout(tmp_path).roots[0].annotations
+
+    (found,) = read(tmp_path)
+
+    assert found.platform == Platform("linux", "arm", "v6")
+    assert (found.descriptor.digest, found.descriptor.annotations) == (image.digest, {"kept": "x"})
+    assert found.attestations == ()
+
+
+def test_nested_indexes_and_several_roots(tmp_path: Path) -> None:
+    """Indexes in indexes, and more than one root, are one set of images; the same image twice is one."""
+    with new_layout(tmp_path) as layout:
+        amd64, arm64 = add_image(layout, "linux/amd64"), add_image(layout, "linux/arm64")
+        inner = add_index(layout, [amd64])
+        add_index(layout, [inner.descriptor, arm64], "outer")
+        add_index(layout, [amd64], "again")
+
+    assert {str(image.platform) for image in read(tmp_path)} == {"linux/amd64", "linux/arm64"}
+
+
+def test_indexes_nested_without_end(tmp_path: Path) -> None:
+    """A chain of indexes has an end."""
+    with new_layout(tmp_path) as layout:
+        descriptor = add_image(layout, "linux/amd64")
+        for _ in range(5):
+            descriptor = add_index(layout, [descriptor]).descriptor
+        add_index(layout, [descriptor], "deep")
+
+    with pytest.raises(ProtocolError, match="nested too deep"):
+        read(tmp_path)
+
+
+def test_two_images_for_one_machine(tmp_path: Path) -> None:
+    """Which of the two is meant can't be known."""
+    with new_layout(tmp_path) as layout:
+        add_index(layout, [add_image(layout, "linux/arm64", "one")], "a")
+        add_index(layout, [add_image(layout, "linux/arm64/v8", "two")], "b")
+
+    with pytest.raises(ProtocolError, match="two images for linux/arm64"):
+        read(tmp_path)
+
+
+def test_an_attestation_of_an_image_that_is_not_asked_for(tmp_path: Path) -> None:
+    """An attestation goes where its image goes, and nowhere else."""
+    with new_layout(tmp_path) as layout:
+        amd64, arm64 = add_image(layout, "linux/amd64"), add_image(layout, "linux/arm64")
+        two = [add_attestation(layout, amd64, "sbom"), add_attestation(layout, amd64, "provenance")]
+        add_index(layout, [amd64, *two, arm64, add_attestation(layout, arm64)], "built")
+
+    (found,) = read(tmp_path, "linux/amd64")
+
+    assert [descriptor for descriptor, _ in found.attestations] == two
+
+
+@pytest.mark.parametrize("config", [[], {}, {"os": "linux"}, "text"])
+def test_an_image_that_does_not_tell_its_platform(tmp_path: Path, config: object) -> None:
+    """An image of which nobody says what it is for can't be listed."""
+    with new_layout(tmp_path) as layout:
+        image = add_image(layout, "linux/amd64", config=config)
+        add_index(layout, [replace(image, platform=None)], "built")
+
+    with pytest.raises(ProtocolError, match="doesn't tell its platform"):
+        read(tmp_path)
+
+
+def test_nothing(tmp_path: Path) -> None:
+    """An empty layout holds no images, and lacks every platform."""
+    with new_layout(tmp_path):
+        pass
+
+    assert read(tmp_path) == ()
+    with pytest.raises(NotFound) as caught:
+        read(tmp_path, "linux/amd64")
+    assert caught.value.hint == "there are: none"

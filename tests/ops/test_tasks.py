@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from regkit.ops.tasks import both, each
+
+
+def test_results_come_in_the_items_order() -> None:
+    """However the work interleaves, result and item stand at the same place: here the first ends last."""
+    second_done = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert second_done.wait(30)
+        if item == 9:
+            second_done.set()
+        return item * 2
+
+    assert each(work, range(10), 2) == [item * 2 for item in range(10)]
+
+
+def test_nothing_and_one() -> None:
+    """No item is no work; a single one is done in the caller's own thread."""
+    assert each(lambda item: item, []) == []
+    assert each(lambda _: threading.get_ident(), ["x"]) == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("falsy", [None, 0, "", ()])
+def test_any_value_is_an_item(falsy: object) -> None:
+    """Items are never taken for an end."""
+    assert each(lambda item: (item,), [falsy] * 3) == [(falsy,)] * 3
+
+
+def test_work_runs_side_by_side_up_to_the_bound() -> None:
+    """As many run at once as are allowed, and never more."""
+    together = threading.Barrier(4)
+    lock = threading.Lock()
+    running, most = 0, 0
+
+    def work(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait(30)  # passes only when four are here at once
+        with lock:
+            running -= 1
+
+    each(work, range(12), 4)
+
+    assert most == 4
+
+
+def test_the_first_error_wins_and_nothing_new_begins() -> None:
+    """After an error no further item is begun; what runs ends by itself; then the error is raised."""
+    failed, begun, ended = threading.Event(), [], []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item == 0:
+            failed.set()
+            raise ValueError("first")
+        assert failed.wait(30)
+        ended.append(item)
+
+    with pytest.raises(ValueError, match="first"):
+        each(work, range(100), 2)
+
+    assert len(begun) <= 3  # the other worker may have taken one more before the error was known
+    assert sorted(ended) == sorted(set(begun) - {0})
+
+
+def test_two_errors() -> None:
+    """When all fail at once, one error is raised; no thread ends with another that nobody sees."""
+    together = threading.Barrier(2)
+
+    def work(item: int) -> None:
+        together.wait(30)
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match=r"^item [01]$"):
+        each(work, [0, 1], 2)
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_both(side_by_side: bool) -> None:
+    """Two things of different kinds give their two results, in their own order."""
+    assert both(lambda: "a", lambda: 1, side_by_side=side_by_side) == ("a", 1)
+
+
+def test_both_at_once() -> None:
+    """Side by side means at the same time."""
+    together = threading.Barrier(2)
+
+    assert sorted(both(lambda: together.wait(30), lambda: together.wait(30), side_by_side=True)) == [0, 1]
+
+
+def test_both_one_after_the_other() -> None:
+    """Otherwise the second isn't begun when the first fails: a wrong login is tried once."""
+    begun = []
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        both(fail, lambda: begun.append(1), side_by_side=False)
+    assert begun == []
