@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 
 
 @app.callback()
-def registry() -> None:
+def group() -> None:
     """Run the embedded registry, for development and tests."""
 
 
@@ -36,10 +36,12 @@ def serve(
     from regkit.devregistry.server import running
 
     store = None if directory == "memory" else DirectoryStore(Path(directory))
-    with globals_of(ctx).reporter() as report, running(DevRegistry(store), addr, report) as server:
+    with (
+        globals_of(ctx).reporter() as report,
+        DevRegistry(store) as registry,
+        running(registry, addr, report) as server,
+    ):
         write_lines([f"listening on {server.url}"])
         sys.stdout.flush()
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            return
+        with contextlib.suppress(KeyboardInterrupt):
+            server.wait()
