@@ -95,7 +95,7 @@ def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
     if step is not None and image is not None:
         return _no_image(image["image"], step)
     if step is not None and not step.is_internal:
-        return BuildFailed(f"the build failed{_for(step)} at {step.name}: {_short(step)}", log=tuple(step.lines))
+        return _failed_step(step)
     if _LOST.search(reason):
         dial = _DIAL.search(reason)
         return Unavailable(
@@ -105,6 +105,13 @@ def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
     return BuildFailed(
         f"the build of {spec.dockerfile} failed: {reason or 'buildctl ended without a reason'}", log=excerpt
     )
+
+
+def _failed_step(step: Step) -> BuildFailed:
+    foreign = step.platform and any("exec format error" in text for text in (step.error, *step.lines))
+    hint = f"does an emulator run {step.platform}? regkit doctor --platform {step.platform} tells" if foreign else None
+    message = f"the build failed{_for(step)} at {step.name}: {_short(step)}"
+    return BuildFailed(message, hint=hint, log=tuple(step.lines))
 
 
 def _no_image(image: str, step: Step) -> BuildFailed:
