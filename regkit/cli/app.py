@@ -111,11 +111,13 @@ def run(arguments: list[str]) -> int:
 
 def show_error(error: RegkitError) -> None:
     """Write an error for people: the failing step's lines, one sentence, a hint."""
+    from regkit.cli.output import safe
+
     if isinstance(error, BuildFailed):
-        sys.stderr.writelines(f"  | {line}\n" for line in error.log)
-    sys.stderr.write(f"regkit: error: {error.message}\n")
+        sys.stderr.writelines(f"  | {safe(line)}\n" for line in error.log)
+    sys.stderr.write(f"regkit: error: {safe(error.message)}\n")
     if error.hint:
-        sys.stderr.write(f"  hint: {error.hint}\n")
+        sys.stderr.write(f"  hint: {safe(error.hint)}\n")
 
 
 class _Interrupt(KeyboardInterrupt):

@@ -8,13 +8,18 @@ from collections.abc import Iterable, Sequence
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines of text."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Write lines of text; what a registry put into them can't steer a terminal, nor make two lines of one."""
+    sys.stdout.writelines(f"{safe(line)}\n" for line in lines)
 
 
 def write_json(document: object) -> None:
-    """Write one JSON document."""
-    write_lines([json.dumps(document, indent=2, ensure_ascii=False)])
+    """Write one JSON document, in ASCII: that has no control characters, and every terminal can show it."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def safe(text: str, keep: str = "") -> str:
+    """Replace control characters, except those in `keep`, and whatever else can't be shown."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else " " for c in text)
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from regkit import events
-from regkit.cli.output import human_size
+from regkit.cli.output import human_size, safe
 from regkit.events import Event, Reporter, ignore
 
 
@@ -78,7 +78,7 @@ def _only_warnings(event: Event) -> None:
 
 def _write(line: str | None) -> None:
     if line is not None:
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(safe(line, keep="\n") + "\n")
         sys.stderr.flush()
 
 
@@ -116,7 +116,7 @@ def _terminal(*, verbose: bool, color: str) -> Iterator[Reporter]:
                 status.update(Text(f"{_prefix(event.platform)}{event.name}"))
             line = describe(event, verbose=verbose)
             if line is not None:
-                console.print(Text(line, style=_style(event)))
+                console.print(Text(safe(line, keep="\n"), style=_style(event)))
 
         yield _locked(render)
 
