@@ -73,3 +73,8 @@ def globals_of(ctx: typer.Context) -> Globals:
     """Give the options before the command's name."""
     found = ctx.find_object(Globals)
     return found or Globals()
+
+
+def lines_of(variable: str) -> list[str]:
+    """Read a list from the environment, an item a line: click would part it at spaces, which values may hold."""
+    return [line for line in os.environ.get(variable, "").splitlines() if line.strip()]

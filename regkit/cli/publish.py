@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regkit.cli.options import Format, globals_of
+from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import write_json, write_lines
 
 if TYPE_CHECKING:
@@ -61,11 +61,15 @@ def publish(
     file: Annotated[Path | None, typer.Option(envvar="REGKIT_FILE", help="The Dockerfile.")] = None,
     target: Annotated[str, typer.Option(envvar="REGKIT_TARGET", help="The stage to build.")] = "",
     build_arg: Annotated[
-        list[str] | None, typer.Option(envvar="REGKIT_BUILD_ARG", metavar="KEY[=VALUE]", help="Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="KEY[=VALUE]", help="Repeatable; REGKIT_BUILD_ARG holds one a line."),
     ] = None,
     annotation: Annotated[
         list[str] | None,
-        typer.Option(envvar="REGKIT_ANNOTATION", metavar="KEY=VALUE", help="An annotation of the index; repeatable."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="An annotation of the index; repeatable; REGKIT_ANNOTATION holds one a line.",
+        ),
     ] = None,
     intermediate: Annotated[
         Intermediate,
@@ -123,8 +127,8 @@ def publish(
         tags=tag or (),
         file=file,
         target=target,
-        build_args=build_arg or (),
-        annotations=annotation or (),
+        build_args=build_arg or lines_of("REGKIT_BUILD_ARG"),
+        annotations=annotation or lines_of("REGKIT_ANNOTATION"),
         intermediate=intermediate.value,
         keep_intermediates=keep_intermediate,
         rebuild=rebuild,

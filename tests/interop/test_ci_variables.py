@@ -184,7 +184,7 @@ def test_every_option_has_its_variable(registry: RunningRegistry, context: Path)
         "REGKIT_COMMIT": SHA,
         "REGKIT_TAG": "edge nightly",
         "REGKIT_FILE": str(context / "Dockerfile.other"),
-        "REGKIT_ANNOTATION": "org.example.key=value",
+        "REGKIT_ANNOTATION": "org.example.key=one value\norg.example.other=another\n",
         "REGKIT_INTERMEDIATE": "tag",
         "REGKIT_FORMAT": "json",
         "REGKIT_PROGRESS": "json",
@@ -196,8 +196,25 @@ def test_every_option_has_its_variable(registry: RunningRegistry, context: Path)
     assert document["image"] == f"{registry.host}/team/app"
     assert tags(document) == ["edge", "nightly"]
     assert document["intermediates"] == ["0123456-linux-amd64"]
-    assert document["annotations"]["org.example.key"] == "value"
+    assert document["annotations"]["org.example.key"] == "one value"
+    assert document["annotations"]["org.example.other"] == "another"
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["StageStarted"]
+
+
+def test_build_argument_with_spaces(registry: RunningRegistry, context: Path) -> None:
+    """`REGKIT_BUILD_ARG` holds an argument a line, and a value is kept whole: it means what the option means."""
+    said = "GREETING=hello world\nNAME=x"
+    by_variable = plan(
+        context, registry, "--platform", "linux/amd64", "--version", "1.0.0", env={"REGKIT_BUILD_ARG": said}
+    )
+    by_option = plan(
+        *(context, registry, "--platform", "linux/amd64", "--version", "1.0.0"),
+        *("--build-arg", "GREETING=hello world", "--build-arg", "NAME=x"),
+        env={},
+    )
+
+    assert by_variable["annotations"] == by_option["annotations"]
+    assert "vnd.regkit.source.digest" in by_option["annotations"]
 
 
 def test_empty_variables_count_as_absent(registry: RunningRegistry, context: Path) -> None:
