@@ -29,7 +29,8 @@ class Location:
         if isinstance(self.place, Reference):
             return str(self.place)
         mark = "" if self.identifier is None else ("@" if ":" in self.identifier else ":") + self.identifier
-        return f"ocidir://{self.place}{mark}"
+        place = f"{self.place}/" if ":" in self.place.name else self.place  # lest its end be read as a tag
+        return f"ocidir://{place}{mark}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
