@@ -75,7 +75,7 @@ def test_arbitrary_text_is_a_location_or_bad_usage(text: str) -> None:
 
 def test_the_full_spelling() -> None:
     """A location is written as it can be given again."""
-    for text in ("ocidir://dir", "ocidir://dir:1", f"ocidir://dir@{DIGEST}"):
+    for text in ("ocidir://dir", "ocidir://dir:1", f"ocidir://dir@{DIGEST}", "ocidir://a:b/", "ocidir://a:b/:1"):
         assert str(Location.parse(text)) == text
 
 
