@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
@@ -79,6 +80,12 @@ def check_tag(text: str) -> str:
             hint="a tag is up to 128 letters, digits, '_', '.' and '-', and begins with none of the last two",
         )
     return text
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host[:port]` is this machine: localhost, 127.0.0.0/8, ::1."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(?:\.\d{1,3}){3}", name))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from regkit.errors import Interrupted, ProtocolError, RegkitError, Unavailable
 from regkit.events import Reporter, ignore
-from regkit.oci.reference import DOCKER_HUB
+from regkit.oci.reference import DOCKER_HUB, is_loopback
 from regkit.protocol.auth import Authority
 from regkit.protocol.flow import Flow, Request, Response, drive
 from regkit.protocol.redirect import follow
@@ -148,12 +147,6 @@ class _Registry:
     def _set_scheme(self, scheme: str) -> None:
         self._origin = f"{scheme}://{self._netloc}"
         self._authority = Authority(self._login, secure=scheme == "https")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host[:port]` is this machine: localhost, 127.0.0.0/8, ::1."""
-    name = urlsplit(f"//{host}").hostname or ""
-    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(?:\.\d{1,3}){3}", name))
 
 
 def _may_speak_tls(outcome: Outcome) -> bool:

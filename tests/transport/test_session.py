@@ -15,6 +15,7 @@ from regkit.errors import AccessDenied, Interrupted, NotFound, ProtocolError, Un
 from regkit.events import Event, RequestServed, RetryScheduled
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE
+from regkit.oci.reference import is_loopback
 from regkit.protocol.auth import Login
 from regkit.protocol.blob import get_blob, head_blob, push_blob
 from regkit.protocol.check import check
@@ -22,7 +23,7 @@ from regkit.protocol.flow import Bytes, Flow, Request, Response, Scope
 from regkit.protocol.manifest import get_manifest
 from regkit.protocol.tag import list_tags
 from regkit.transport.credentials import Credentials
-from regkit.transport.session import Session, is_loopback
+from regkit.transport.session import Session
 from tests.protocol.support import CONFIG, image
 from tests.transport.support import HANG, Patient, RawServer, Stalling, get, http, serving
 
