@@ -94,7 +94,7 @@ def _platform_of(target: Target, manifest: Manifest) -> Platform:
         raise ProtocolError(f"the manifest {manifest.digest} has no configuration")
     try:
         document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or "architecture" not in document or "os" not in document:
         raise ProtocolError(f"the configuration of {manifest.digest} doesn't tell its platform")

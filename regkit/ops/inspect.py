@@ -113,7 +113,7 @@ def _config(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:
         return None
     try:
         document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProtocolError(f"the configuration {manifest.config.digest} isn't valid JSON") from None
     return document if isinstance(document, dict) else None
 
