@@ -21,11 +21,18 @@ from regkit.targets.layout import Layout
 from regkit.transport.session import Session
 
 
-def add_image(layout: Layout, platform: str, content: str = "", *, config: object = None) -> Descriptor:
+def add_image(
+    layout: Layout,
+    platform: str,
+    content: str = "",
+    *,
+    config: bytes | None = None,
+    config_type: str = mediatype.OCI_CONFIG,
+) -> Descriptor:
     """Put an image with one layer there; give it as an index describes it."""
     parsed = Platform.parse(platform)
     blobs = (
-        (mediatype.OCI_CONFIG, canonical_json(parsed.to_json() if config is None else config)),
+        (config_type, canonical_json(parsed.to_json()) if config is None else config),
         (mediatype.OCI_LAYER_GZIP, f"{platform} {content}".encode()),
     )
     described = [Descriptor.of(media_type, data) for media_type, data in blobs]
@@ -151,6 +158,20 @@ class Cascading(DevRegistry):
             there = super().handle(Request("HEAD", request.url))
             digest = there.headers.get("docker-content-digest", name)
             return super().handle(Request("DELETE", request.url.removesuffix(name) + digest))
+        return super().handle(request)
+
+
+class Devouring(DevRegistry):
+    """Deleting a tag takes along every index and image of its repository, with all their tags."""
+
+    def handle(self, request: Request) -> Response:
+        name = manifest_name(request)
+        if request.method == "DELETE" and ":" not in name:
+            prefix = request.url.removesuffix(name)
+            names = self.store.names("team/hello")
+            for digest in names.manifests if names else ():
+                super().handle(Request("DELETE", prefix + digest))
+            return Response(202)
         return super().handle(request)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from regkit.devregistry.app import DevRegistry
-from regkit.errors import NotFound, UsageError
+from regkit.errors import NotFound, ProtocolError, UsageError
 from regkit.oci.platform import Platform
 from regkit.ops.inspect import inspect, read_manifest
 from regkit.protocol.flow import Request, Response
@@ -102,3 +102,22 @@ def test_what_is_not_there() -> None:
     """Neither repository nor tag: a NotFound that names both."""
     with serving() as served, pytest.raises(NotFound, match="can't read 1 in nobody"):
         inspect(served.session, Location.parse(f"{served.host}/nobody:1"))
+
+
+def test_an_artifact_has_no_platform(tmp_path: Path) -> None:
+    """What isn't an image has a configuration of its own kind, which isn't read."""
+    with new_layout(tmp_path) as layout:
+        artifact = add_image(layout, "linux/amd64", config=b"\x00", config_type="application/vnd.example.config")
+    with Session() as session:
+        found = inspect(session, Location.parse(f"oci:{tmp_path}@{artifact.digest}"))
+
+    assert (found.config, found.platform, found.to_json()["platform"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("config", [b"{", b"[" * 100_000])
+def test_a_broken_configuration(tmp_path: Path, config: bytes) -> None:
+    """A configuration that can't be read is named."""
+    with new_layout(tmp_path) as layout:
+        image = add_image(layout, "linux/amd64", config=config)
+    with Session() as session, pytest.raises(ProtocolError, match=r"the configuration sha256:.* isn't valid JSON"):
+        inspect(session, Location.parse(f"oci:{tmp_path}@{image.digest}"))

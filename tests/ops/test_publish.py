@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from regkit.build.spec import BuildSpec
 from regkit.devregistry.app import DevRegistry
 from regkit.errors import NotFound, PartlyDone, Refused, UsageError, VerificationFailed
 from regkit.events import ManifestPushed, Note, TagKept, TagMoved, TagRemoved
@@ -17,7 +19,16 @@ from regkit.ops.publish import PublishResult, plan, publish
 from regkit.ops.request import publish_spec
 from regkit.protocol.flow import Request, Response
 from regkit.targets.repository import Repository
-from tests.ops.support import Cascading, Lagging, Served, Undeletable, attested_layout, manifest_name, serving
+from tests.ops.support import (
+    Cascading,
+    Devouring,
+    Lagging,
+    Served,
+    Undeletable,
+    attested_layout,
+    manifest_name,
+    serving,
+)
 
 COMMIT = "8f3c2b1a9d7e6f5c4b3a29181716151413121110"
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -142,6 +153,17 @@ def test_a_registry_that_cascades(layout: Path) -> None:
     assert all("it is pushed back" in text for text in warnings)
 
 
+def test_a_registry_that_devours(layout: Path) -> None:
+    """Even where the index and its tags went along, all of it is brought back, the tags in their order."""
+    with serving(Devouring()) as served:
+        result = release(served, layout, platforms=["linux/amd64"], intermediate="tag")
+
+        assert served.tags() == dict.fromkeys(ORDER, result.index.digest)
+        target = Repository(served.session, served.reference())
+        assert all(target.exists(child) for child in target.manifest("latest").manifests)
+    assert served.writes[-4:] == [f"PUT /v2/team/hello/manifests/{tag}" for tag in ORDER]
+
+
 def test_a_registry_that_cannot_delete(layout: Path) -> None:
     """The release is up, the intermediate tags stay and are named; nothing is deleted by digest instead."""
     with serving(Undeletable()) as served:
@@ -224,6 +246,22 @@ def test_a_registry_that_forgets(layout: Path) -> None:
             release(served, layout)
 
         assert served.tags() == {}
+
+
+def test_what_is_published_is_not_built_again(layout: Path, tmp_path: Path) -> None:
+    """Where this version stands there from this very source, no builder is asked; what lacks is written."""
+    with serving() as served:
+        first = release(served, layout)
+        spec = publish_spec(f"{served.host}/team/hello", layout=layout, version="v1.2.3", commit=COMMIT, env={})
+        building = BuildSpec(tmp_path, tmp_path / "Dockerfile", spec.platforms)
+        Repository(served.session, served.reference()).untag("1")
+        served.access.clear()
+
+        again = publish(served.session, replace(spec, layout=None, build=building), env={"PATH": ""})
+
+        assert (again.index, again.reused, len(again.images)) == (first.index, True, len(PLATFORMS))
+        assert served.writes == ["PUT /v2/team/hello/manifests/1"]
+        assert served.tags() == dict.fromkeys(ORDER, first.index.digest)
 
 
 def test_a_dry_run(layout: Path) -> None:

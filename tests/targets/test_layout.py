@@ -197,6 +197,8 @@ def test_what_is_missing(tmp_path: Path) -> None:
     assert layout.resolve("1") is None
     assert layout.resolve(BLOB.digest) is None
     assert not layout.exists(BLOB)
+    with pytest.raises(NotFound, match=f"has no blob {BLOB.digest} of {BLOB.size} bytes"):
+        layout.fetch(BLOB)
     with pytest.raises(NotFound, match="has no tag '1'"):
         layout.manifest("1")
     for digest in (INDEX.digest, BLOB.digest):
