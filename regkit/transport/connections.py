@@ -1,0 +1,120 @@
+"""Connections: an open one is kept for the next request to the same origin.
+
+One httpx transport for each connection. In a shared pool every step looks at every connection for every request that
+waits: with 24 threads that was 40 % of the client's time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+with contextlib.ExitStack() as _stack:
+    # httpx imports its own command line where click is installed, and rich with it: 45 ms that nobody here needs.
+    if "click" not in sys.modules:
+        sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
+        _stack.callback(sys.modules.pop, "click")
+    import httpx
+
+from regkit.errors import UsageError
+from regkit.oci.reference import is_loopback
+
+__all__ = ["Connections", "httpx"]
+
+MAX_IDLE = 64
+_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
+
+
+class Connections:
+    """All that is open, shared by threads; `abort()` ends all that is under way."""
+
+    def __init__(self, ca_file: Path | None = None) -> None:
+        self.aborted = False
+        self._ca_file = ca_file
+        self._proxies = getproxies()
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._idle: defaultdict[str, list[httpx.HTTPTransport]] = defaultdict(list)
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def take(self, url: str) -> httpx.HTTPTransport:
+        """Give a connection to the URL's origin, or one that will be made when it is used."""
+        scheme, host = urlsplit(url)[:2]
+        with self._lock:
+            idle = self._idle[f"{scheme}://{host}"]
+            if idle:
+                return idle.pop()
+            context = self._context(scheme)
+        return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=self._proxy(scheme, host))
+
+    def give(self, url: str, transport: httpx.HTTPTransport) -> None:
+        """Take a connection back, whose last answer was read to its end."""
+        scheme, host = urlsplit(url)[:2]
+        with self._lock:
+            idle = self._idle[f"{scheme}://{host}"]
+            if len(idle) < MAX_IDLE:
+                idle.append(transport)
+                return
+        transport.close()
+
+    def abort(self) -> None:
+        """Shut down every socket that was handed out: what waits for an answer fails at once."""
+        with self._lock:
+            self.aborted = True
+            sockets = tuple(self._sockets)
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                # The plain socket's method, also for TLS: there is no time for a farewell.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            transports = [transport for idle in self._idle.values() for transport in idle]
+            self._idle.clear()
+        for transport in transports:
+            transport.close()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember each socket as it is opened, and again when TLS takes it over."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            opened = info["return_value"].get_extra_info("socket")
+            with self._lock:
+                self._sockets.add(opened)
+                aborted = self.aborted
+            if aborted:
+                self.abort()
+
+    def _context(self, scheme: str) -> ssl.SSLContext:
+        """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once."""
+        if scheme not in self._contexts:
+            # Without the store no certificate is trusted.
+            plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._contexts[scheme] = self._trusting() if scheme == "https" else plain
+        return self._contexts[scheme]
+
+    def _trusting(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self._ca_file is not None:
+            try:
+                context.load_verify_locations(self._ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise UsageError(f"the CA file {self._ca_file} can't be used: {error}") from None
+        return context
+
+    def _proxy(self, scheme: str, host: str) -> str | None:
+        """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; loopback hosts never have one, as Docker does it."""
+        if is_loopback(host) or proxy_bypass(host):
+            return None
+        proxy = self._proxies.get(scheme) or self._proxies.get("all")
+        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
