@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
-from regkit.oci.reference import Reference, check_tag
+from regkit.oci.reference import Reference, check_tag, is_loopback
 
 ALNUM = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=6)
 SEPARATOR = st.one_of(st.sampled_from([".", "_", "__"]), st.integers(1, 3).map(lambda n: "-" * n))
@@ -191,3 +191,31 @@ def test_what_is_no_tag(text: str) -> None:
     """Everything else is refused."""
     with pytest.raises(UsageError, match="not a tag"):
         check_tag(text)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "localhost:5000", "127.0.0.1", "127.0.0.1:5000", "127.1.2.3", "[::1]", "[::1]:5000", "LOCALHOST"],
+)
+def test_this_machine(host: str) -> None:
+    """These names are this machine, whatever the network says."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "registry.test",
+        "localhost.evil.test",
+        "127.0.0.1.evil.test",
+        "127.evil.test",
+        "128.0.0.1",
+        "10.0.0.1",
+        "[::2]",
+        "0.0.0.0",
+        "127.1",
+    ],
+)
+def test_other_machines(host: str) -> None:
+    """A name that only looks like this machine's is another host, and needs TLS."""
+    assert not is_loopback(host)
