@@ -302,9 +302,17 @@ def test_publish_from_a_layout(served: Served, layout: Path, tmp_path: Path) -> 
     """The one line on stdout is what to pull by; the metadata file has buildx's keys; progress may be JSON Lines."""
     name, metadata = f"{served.host}/new/hello", tmp_path / "metadata.json"
     done = regkit(
-        "--progress", "json", "publish", "--from", layout, "--version", "v2.0.0", "--metadata-file", metadata,
+        "--progress",
+        "json",
+        "publish",
+        "--from",
+        layout,
+        "--version",
+        "v2.0.0",
+        "--metadata-file",
+        metadata,
         env={"REGKIT_IMAGE": name},
-    )  # fmt: skip
+    )
 
     written = json.loads(metadata.read_text())
     assert output_of(done) == f"{name}@{written['containerimage.digest']}\n"
