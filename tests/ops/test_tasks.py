@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from regkit.ops.tasks import both, each
+from regkit.ops.tasks import each
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -82,28 +82,3 @@ def test_two_errors() -> None:
 
     with pytest.raises(ValueError, match=r"^item [01]$"):
         each(work, [0, 1], 2)
-
-
-@pytest.mark.parametrize("side_by_side", [True, False])
-def test_both(side_by_side: bool) -> None:
-    """Two things of different kinds give their two results, in their own order."""
-    assert both(lambda: "a", lambda: 1, side_by_side=side_by_side) == ("a", 1)
-
-
-def test_both_at_once() -> None:
-    """Side by side means at the same time."""
-    together = threading.Barrier(2)
-
-    assert sorted(both(lambda: together.wait(30), lambda: together.wait(30), side_by_side=True)) == [0, 1]
-
-
-def test_both_one_after_the_other() -> None:
-    """Otherwise the second isn't begun when the first fails: a wrong login is tried once."""
-    begun = []
-
-    def fail() -> None:
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        both(fail, lambda: begun.append(1), side_by_side=False)
-    assert begun == []
