@@ -75,7 +75,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done; `reuse` is the published index that needs no build, with the `reason` for or against it."""
+    """What will be done; `reuse` is the published index that needs no build, with the `reason` for or against it.
+
+    `new` says that the repository has no tags yet, so that hardly anything can be there.
+    """
 
     image: Reference
     platforms: tuple[Platform, ...]
@@ -87,6 +90,7 @@ class Plan:
     exact: frozenset[str]
     reuse: Manifest | None
     reason: str
+    new: bool
 
     def check_immutable(self, digest: Digest) -> None:
         """Raise Refused where an exact version stands on another digest; nothing has been written yet."""
@@ -138,6 +142,7 @@ def plan_publish(spec: PublishSpec, state: State) -> Plan:
         exact=exact,
         reuse=reuse,
         reason=reason,
+        new=not state.tags,
     )
 
 

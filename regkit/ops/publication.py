@@ -30,24 +30,23 @@ class Publication:
         self._children = [entry for image in images for entry in image.entries]
         self._tags: list[str] = []
 
-    def absent(self) -> frozenset[Digest]:
-        """Ask for all content, side by side; give what isn't there."""
-        wanted = [*self._blobs.values(), *self._descriptors]
-        return frozenset(descriptor.digest for descriptor in self._missing(wanted))
+    def push(self, layout: Layout, names: Mapping[Platform, str], *, ask: bool = True) -> None:
+        """Bring it there: every blob, side by side, then the children, then the index, by digest.
 
-    def push(self, layout: Layout, absent: frozenset[Digest], names: Mapping[Platform, str]) -> None:
-        """Bring what is absent there: every blob, side by side, then the children, then the index, by digest.
-
-        Where `names` has a tag for a platform, an image that is new is pushed under it. Raise VerificationFailed
-        where a child that the registry took isn't there.
+        What is there isn't sent again; with `ask` all is asked for beforehand, without it only the blobs are, one by
+        one, as they are sent. Where `names` has a tag for a platform, an image that is new is pushed under it.
+        Raise VerificationFailed where a child that the registry took isn't there.
         """
+        blobs = {blob.digest: blob for _, manifest in self._children for blob in manifest.blobs}
+        wanted = [*blobs.values(), *self._descriptors]
+        absent = {descriptor.digest for descriptor in (self._missing(wanted) if ask else wanted)}
         tags = {image.descriptor.digest: names.get(image.platform) for image in self.images}
 
         def push(entry: tuple[Descriptor, Manifest]) -> None:
             descriptor, manifest = entry
             self._repository.push(descriptor, Bytes(manifest.raw), tags.get(descriptor.digest))
 
-        new = [blob for blob in self._blobs.values() if blob.digest in absent]
+        new = [blob for blob in blobs.values() if blob.digest in absent]
         each(lambda blob: self._repository.push(blob, layout.fetch(blob)), new)
         each(push, [entry for entry in self._children if entry[0].digest in absent])
         # Every child is asked for while the index is on its way: that saves a round trip.
@@ -110,10 +109,6 @@ class Publication:
             f"the release is up, but {self._repository.name} can't remove a tag alone, so these stay: {left}",
             hint="a rerun can't change that; there they also keep the platforms' images from garbage collection",
         )
-
-    @property
-    def _blobs(self) -> dict[Digest, Descriptor]:
-        return {blob.digest: blob for _, manifest in self._children for blob in manifest.blobs}
 
     @property
     def _descriptors(self) -> list[Descriptor]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from regkit.errors import PartlyDone
 from regkit.events import Note, StageStarted, TagKept
 from regkit.oci.descriptor import Descriptor
-from regkit.oci.digest import Digest
 from regkit.oci.manifest import assemble_index
 from regkit.oci.reference import Reference
 from regkit.ops.images import read_images
 from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
 from regkit.ops.publication import Publication
 from regkit.ops.request import built
-from regkit.ops.tasks import both, each
+from regkit.ops.tasks import each
 from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
@@ -74,43 +73,20 @@ def publish(session: Session, spec: PublishSpec, *, env: Mapping[str, str]) -> P
     BuildFailed; Refused where an exact version stands on other content, before anything is written;
     VerificationFailed where the registry doesn't hold or show what it took.
     """
-    if spec.layout is not None:
-        return _publish_layout(session, spec, Layout(spec.layout))
     decided = plan(session, spec)
+    repository = Repository(session, spec.image)
     if decided.reuse is not None:
         session.report(Note(f"nothing to build: {decided.reason}"))
-        repository = Repository(session, spec.image)
         images = read_images(repository, [decided.reuse.descriptor], ())
         return _promote(session, decided, Publication(session, repository, decided.reuse, images))
-    with built(session, spec, env) as layout:
-        publication = _prepare(session, spec, layout)
-        _push(session, decided, publication, layout, publication.absent())
+    with nullcontext(Layout(spec.layout)) if spec.layout else built(session, spec, env) as layout:
+        images = read_images(layout, layout.roots, spec.platforms)
+        index = assemble_index((d for image in images for d, _ in image.entries), decided.annotations)
+        decided.check_immutable(index.digest)
+        session.report(StageStarted("push", f"pushing to {spec.image.name}"))
+        publication = Publication(session, repository, index, images)
+        publication.push(layout, decided.intermediates, ask=not decided.new)
     return _promote(session, decided, publication)
-
-
-def _publish_layout(session: Session, spec: PublishSpec, layout: Layout) -> PublishResult:
-    """Publish what is at hand: what of it is there can be asked for while the registry lists its tags.
-
-    Not where there is a login, though: that is tried with one request first, lest a wrong one be tried by many.
-    """
-    publication = _prepare(session, spec, layout)
-    alone = session.credentials.for_host(spec.image.registry) is not None
-    decided, absent = both(partial(plan, session, spec), publication.absent, side_by_side=not alone)
-    _push(session, decided, publication, layout, absent)
-    return _promote(session, decided, publication)
-
-
-def _prepare(session: Session, spec: PublishSpec, layout: Layout) -> Publication:
-    images = read_images(layout, layout.roots, spec.platforms)
-    index = assemble_index((d for image in images for d, _ in image.entries), spec.index_annotations)
-    return Publication(session, Repository(session, spec.image), index, images)
-
-
-def _push(session: Session, decided: Plan, publication: Publication, layout: Layout, absent: frozenset[Digest]) -> None:
-    """Bring the content there, unless an exact version stands on other content."""
-    decided.check_immutable(publication.index.digest)
-    session.report(StageStarted("push", f"pushing to {decided.image.name}"))
-    publication.push(layout, absent, decided.intermediates)
 
 
 def _promote(session: Session, decided: Plan, publication: Publication) -> PublishResult:

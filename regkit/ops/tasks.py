@@ -56,13 +56,6 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
         stop.set()
 
 
-def both(first: Callable[[], Item], second: Callable[[], Result], *, side_by_side: bool) -> tuple[Item, Result]:
-    """Do two things, at once or one after the other; give both results. The first error wins."""
-    steps: list[Callable[[], object]] = [first, second]
-    results = each(lambda step: step(), steps, 2 if side_by_side else 1)
-    return cast(Item, results[0]), cast(Result, results[1])
-
-
 def _collect(done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]], count: int) -> list[Result]:
     results: dict[int, Result] = {}
     while len(results) < count:

@@ -37,16 +37,19 @@ def get_blob(repository: str, digest: Digest) -> Flow[BinaryIO]:
     return expect(response, 200, what=f"read the blob {digest} of {repository}").body
 
 
-def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[None]:
-    """Send a blob, without asking whether it is there.
+def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[bool]:
+    """Send a blob; tell whether its bytes were sent, or the registry had them.
 
-    Where a send fails, or the session is lost, the registry is asked whether the blob arrived all the same, and if
-    not a new session is begun; after `UPLOAD_TRIES` of them the failure stands.
+    The upload begins as a mount from the repository itself: one request that asks for the blob and opens the session
+    for it. Where a send fails, or the session is lost, the registry is asked whether the blob arrived all the same,
+    and if not a new session is begun; after `UPLOAD_TRIES` of them the failure stands.
     """
     attempt = 0
     while True:  # the last try returns or raises
         attempt += 1
-        location = yield from begin_upload(repository)
+        location = yield from begin_upload(repository, descriptor.digest)
+        if location is None:
+            return False
         try:
             response = yield _put_blob(repository, location, descriptor, source)
         except Unavailable:
@@ -55,19 +58,23 @@ def push_blob(repository: str, descriptor: Descriptor, source: Source) -> Flow[N
         else:
             if response.status not in _LOST or attempt == UPLOAD_TRIES:
                 expect(response, 201, what=f"upload the blob {descriptor.digest} to {repository}")
-                return
+                return True
         if (yield from head_blob(repository, descriptor)):
-            return
+            return True
 
 
-def begin_upload(repository: str) -> Flow[str]:
-    """Open an upload session; give its absolute URL, which is the registry's to choose."""
-    response = yield Request(
-        "POST",
-        f"/v2/{repository}/blobs/uploads/",
-        {"Content-Length": "0"},
-        scope=Scope(repository, "pull,push"),
-    )
+def begin_upload(repository: str, digest: Digest) -> Flow[str | None]:
+    """Open an upload session; give its absolute URL, which is the registry's to choose, or None: the blob is there.
+
+    A registry that knows no mount answers 202 like to any other upload (distribution-spec, Mounting a blob).
+    """
+    url, scope = f"/v2/{repository}/blobs/uploads/", Scope(repository, "pull,push")
+    length = {"Content-Length": "0"}
+    response = yield Request("POST", f"{url}?mount={digest}&from={repository}", length, scope=scope)
+    if response.status in (400, 404, 405, 501):
+        response = yield Request("POST", url, length, scope=scope)
+    if response.status == 201:
+        return None
     return _location(expect(response, 202, what=f"begin an upload to {repository}"))
 
 

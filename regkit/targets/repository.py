@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO, Self, TypeVar
 
 from regkit.errors import AccessDenied
-from regkit.events import BlobPushed, ManifestPushed
+from regkit.events import BlobPushed, ContentExists, ManifestPushed
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.reference import Reference
@@ -68,8 +68,8 @@ class Repository:
         """Send content; a manifest under `name`, or by digest."""
         report = self._session.report
         if not descriptor.is_manifest:
-            self._run(push_blob(self._path, descriptor, source))
-            report(BlobPushed(descriptor))
+            sent = self._run(push_blob(self._path, descriptor, source))
+            report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
             return
         manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
         self._run(put_manifest(self._path, name or descriptor.digest, manifest))

@@ -77,6 +77,26 @@ def test_a_push_brings_the_blob_there_in_two_requests() -> None:
     assert str(wire.seen[1].scope) == "repository:a/b:pull,push"
 
 
+def test_a_blob_that_is_there_is_not_sent_again() -> None:
+    """The request that opens the upload asks for the blob as well: what is there costs one request, and no bytes."""
+    wire = Wire()
+    upload(wire.registry, "a", DATA)
+    wire.seen.clear()
+
+    assert not drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+    assert wire.methods == ["POST"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_refuses_mounts(status: int) -> None:
+    """A registry that takes no mount gets a plain upload."""
+    began = reply(202, url="https://registry.test/v2/a/blobs/uploads/", location="/v2/a/blobs/uploads/1")
+    script = Script([reply(status), began, reply(201)])
+
+    assert drive(push_blob("a", BLOB, Bytes(DATA)), script)
+    assert script.urls[1] == "/v2/a/blobs/uploads/"
+
+
 @pytest.mark.parametrize(
     ("location", "expected"),
     [
@@ -102,7 +122,7 @@ def test_the_sessions_url_is_the_registrys(location: str, expected: str) -> None
 def test_an_upload_that_begins_nowhere() -> None:
     """A 202 without a Location breaks the specification."""
     with pytest.raises(ProtocolError, match="without a Location"):
-        finish(begin_upload("a"), reply(202))
+        finish(begin_upload("a", BLOB.digest), reply(202))
 
 
 def lost_session(status: int, times: int) -> Intercept:
