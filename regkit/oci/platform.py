@@ -72,8 +72,10 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `os/arch[/variant]`; raise UsageError for what isn't a known platform."""
+        """Read `os/arch[/variant]`, or `arch[/variant]` for Linux; raise UsageError for what isn't a known platform."""
         parts = text.strip().lower().split("/")
+        if _ALIASES.get(parts[0], parts[0]) in _VARIANTS:
+            parts.insert(0, "linux")
         if len(parts) not in (2, 3) or not all(_COMPONENT.fullmatch(part) for part in parts):
             raise UsageError(f"not a platform: {text!r}", hint="write os/arch or os/arch/variant, as linux/arm/v6")
         os, architecture, variant = parts[0], _ALIASES.get(parts[1], parts[1]), "".join(parts[2:])

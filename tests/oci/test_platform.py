@@ -177,3 +177,11 @@ def test_json_has_the_specs_keys() -> None:
 
     assert list(platform.to_json().items()) == list(data.items())
     assert (platform.os_version, platform.os_features) == ("10.0.14393.1066", ("win32k",))
+
+
+@pytest.mark.parametrize(
+    ("short", "long"), [("arm64", "linux/arm64"), ("arm/v6", "linux/arm/v6"), ("x86_64", "linux/amd64")]
+)
+def test_an_architecture_alone_means_linux(short: str, long: str) -> None:
+    """As with buildx, `arm64` is short for `linux/arm64`."""
+    assert Platform.parse(short) == Platform.parse(long)
