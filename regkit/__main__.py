@@ -1,7 +1,9 @@
-"""The command `regkit`: starts fast, so nothing is imported here that `--version` doesn't need."""
+"""The command `regkit`: starts fast, so nothing is imported here that `--version` doesn't need; and ends fast."""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 
@@ -21,5 +23,17 @@ def main() -> int:
         return 130
 
 
+def command() -> None:
+    """Run the command line and end the process at once: taking the interpreter apart takes 30 ms and frees nothing."""
+    gc.set_threshold(20_000, 50, 50)  # what a start makes stays: looking through it again and again takes 10 ms
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # who read our output has gone
+        code = code or 1
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """The base of all events."""
-
-
-Reporter = Callable[[Event], None]
-"""Called from any thread; it must be quick and must not raise."""
-
-
-def ignore(event: Event) -> None:
-    """Report to nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note(Event):
+class Note(NamedTuple):
     """A sentence that a user should read, such as a decision with its reason."""
 
     text: str
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StageStarted(Event):
+class StageStarted(NamedTuple):
     """A publish enters a stage: `build`, `push`, `tag`, `clean`, `verify`."""
 
     name: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderStarted(Event):
+class BuilderStarted(NamedTuple):
     """The throw-away buildkitd runs; `root` is its cache, `shared` whether later runs find it again."""
 
     root: str
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted(Event):
+class StepStarted(NamedTuple):
     """BuildKit begins a step. `platform` is "" for a step of all platforms."""
 
     platform: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone(Event):
+class StepDone(NamedTuple):
     """BuildKit ended a step: from the cache, or after `seconds`; `error` is "" where it went well."""
 
     platform: str
@@ -65,8 +47,7 @@ class StepDone(Event):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepLog(Event):
+class StepLog(NamedTuple):
     """A line that a step printed."""
 
     platform: str
@@ -74,30 +55,26 @@ class StepLog(Event):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlobPushed(Event):
+class BlobPushed(NamedTuple):
     """A blob arrived."""
 
     descriptor: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
-class ContentExists(Event):
+class ContentExists(NamedTuple):
     """Content was there already and is not sent again."""
 
     descriptor: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestPushed(Event):
+class ManifestPushed(NamedTuple):
     """A manifest or index arrived, by digest or under a tag."""
 
     descriptor: Descriptor
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagMoved(Event):
+class TagMoved(NamedTuple):
     """A tag was written and read back; `previous` is what it stood on before, if anything."""
 
     tag: str
@@ -105,23 +82,20 @@ class TagMoved(Event):
     previous: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagKept(Event):
+class TagKept(NamedTuple):
     """A tag was left as it is."""
 
     tag: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TagRemoved(Event):
+class TagRemoved(NamedTuple):
     """A tag is gone; the content that it named stays."""
 
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled(Event):
+class RetryScheduled(NamedTuple):
     """A request will be sent again: try number `attempt`, after `delay` seconds."""
 
     request: str
@@ -130,11 +104,36 @@ class RetryScheduled(Event):
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class RequestServed(Event):
+class RequestServed(NamedTuple):
     """The embedded registry answered a request; `uploads` of them were sending content at that moment."""
 
     method: str
     path: str
     status: int
     uploads: int
+
+
+Event: TypeAlias = (
+    Note
+    | StageStarted
+    | BuilderStarted
+    | StepStarted
+    | StepDone
+    | StepLog
+    | BlobPushed
+    | ContentExists
+    | ManifestPushed
+    | TagMoved
+    | TagKept
+    | TagRemoved
+    | RetryScheduled
+    | RequestServed
+)
+"""All of them. Named tuples: a class of them is made in a tenth of the time of a data class, at every start."""
+
+Reporter = Callable[[Event], None]
+"""Called from any thread; it must be quick and must not raise."""
+
+
+def ignore(event: Event) -> None:
+    """Report to nobody."""

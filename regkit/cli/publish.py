@@ -110,36 +110,45 @@ def publish(
 ) -> None:
     """Build CONTEXT for all platforms, push, verify, and tag in order: 1, 1.2, 1.2.3, latest."""
     from regkit.errors import UsageError
-    from regkit.ops.publish import plan
-    from regkit.ops.publish import publish as carry_out
-    from regkit.ops.request import publish_spec
+    from regkit.oci.reference import Reference
 
     if len(image) > 1:
         raise UsageError("publish writes to one repository at a time", hint="run it once for each --image")
-    spec = publish_spec(
-        image[0],
-        context,
-        env=os.environ,
-        layout=layout,
-        platforms=platform or (),
-        version=version,
-        commit=commit,
-        tags=tag or (),
-        file=file,
-        target=target,
-        build_args=build_arg or lines_of("REGKIT_BUILD_ARG"),
-        annotations=annotation or lines_of("REGKIT_ANNOTATION"),
-        intermediate=intermediate.value,
-        keep_intermediates=keep_intermediate,
-        rebuild=rebuild,
-        immutable=immutable,
-        allow_downgrade=allow_downgrade,
-    )
+    reference = Reference.parse_name(image[0])
     with globals_of(ctx).session() as session:
+        from regkit.ops.tasks import ahead
+        from regkit.targets.repository import Repository
+
+        # The registry is asked while the rest of the command is loaded and the sources are read.
+        admitted = ahead(Repository(session, reference).admit)
+
+        from regkit.ops.publish import plan
+        from regkit.ops.publish import publish as carry_out
+        from regkit.ops.request import publish_spec
+
+        spec = publish_spec(
+            image[0],
+            context,
+            env=os.environ,
+            layout=layout,
+            platforms=platform or (),
+            version=version,
+            commit=commit,
+            tags=tag or (),
+            file=file,
+            target=target,
+            build_args=build_arg or lines_of("REGKIT_BUILD_ARG"),
+            annotations=annotation or lines_of("REGKIT_ANNOTATION"),
+            intermediate=intermediate.value,
+            keep_intermediates=keep_intermediate,
+            rebuild=rebuild,
+            immutable=immutable,
+            allow_downgrade=allow_downgrade,
+        )
         if dry_run:
-            _show_plan(plan(session, spec), form)
+            _show_plan(plan(session, spec, tags=admitted()), form)
             return
-        result = carry_out(session, spec, env=os.environ)
+        result = carry_out(session, spec, env=os.environ, tags=admitted())
     if metadata_file is not None:
         metadata_file.write_text(json.dumps(_metadata(result), indent=2) + "\n", encoding="utf-8")
     if form is Format.json:

@@ -64,7 +64,8 @@ def describe(event: Event, *, verbose: bool) -> str | None:  # noqa: C901, PLR09
             return f"again in {delay:.1f}s (try {attempt}): {request}: {reason}"
         case events.RequestServed(method, path, status, uploads):
             return f"{method} {path} {status} uploads={uploads}"
-    return None
+        case events.StepStarted():
+            return None
 
 
 def _prefix(platform: str) -> str:
@@ -84,7 +85,7 @@ def _write(line: str | None) -> None:
 
 def _write_json(event: Event) -> None:
     document: dict[str, Any] = {"event": type(event).__name__}
-    for key, value in ((name, getattr(event, name)) for name in event.__dataclass_fields__):
+    for key, value in event._asdict().items():
         document[key] = value.to_json() if hasattr(value, "to_json") else value
     _write(json.dumps(document))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -53,27 +53,32 @@ class PublishResult:
         }
 
 
-def plan(session: Session, spec: PublishSpec) -> Plan:
-    """Ask the registry what is there, and decide; nothing is written. Raise AccessDenied, Unavailable."""
-    session.report(StageStarted("plan", f"asking {spec.image.registry}"))
+def plan(session: Session, spec: PublishSpec, *, tags: Sequence[str] | None = None) -> Plan:
+    """Ask the registry what is there, and decide; nothing is written. Raise AccessDenied, Unavailable.
+
+    `tags` are all tags of the repository, where they have just been asked for.
+    """
     repository = Repository(session, spec.image)
-    tags = repository.admit()
+    if tags is None:
+        tags = repository.admit()
     touched = [tag for tag in spec.wanted_tags if tag in tags]
     manifests = dict(zip(touched, each(repository.manifest, touched), strict=True))
     children = {d.digest: d for manifest in manifests.values() for d in manifest.manifests} if spec.build else {}
     there = each(repository.exists, children.values())
     missing = frozenset(digest for digest, is_there in zip(children, there, strict=True) if not is_there)
-    return plan_publish(spec, State(tags, manifests, missing))
+    return plan_publish(spec, State(tuple(tags), manifests, missing))
 
 
-def publish(session: Session, spec: PublishSpec, *, env: Mapping[str, str]) -> PublishResult:
+def publish(
+    session: Session, spec: PublishSpec, *, env: Mapping[str, str], tags: Sequence[str] | None = None
+) -> PublishResult:
     """Build, push, verify, tag in order, clean up. No tag moves before all content is there and verified.
 
     A rerun does what is missing, and nothing where nothing is. Raise AccessDenied or Unavailable before a build;
     BuildFailed; Refused where an exact version stands on other content, before anything is written;
     VerificationFailed where the registry doesn't hold or show what it took.
     """
-    decided = plan(session, spec)
+    decided = plan(session, spec, tags=tags)
     repository = Repository(session, spec.image)
     if decided.reuse is not None:
         session.report(Note(f"nothing to build: {decided.reason}"))

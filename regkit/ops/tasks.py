@@ -56,6 +56,20 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
         stop.set()
 
 
+def ahead(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Begin `work` now; give a function that waits for its result, or raises its error."""
+    done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
+
+    def worker() -> None:
+        try:
+            done.put((0, work(), None))
+        except BaseException as error:
+            done.put((0, None, error))
+
+    threading.Thread(target=worker, daemon=True).start()
+    return lambda: _collect(done, 1)[0]
+
+
 def _collect(done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]], count: int) -> list[Result]:
     results: dict[int, Result] = {}
     while len(results) < count:

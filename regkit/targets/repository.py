@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO, Self, TypeVar
 
 from regkit.errors import AccessDenied
-from regkit.events import BlobPushed, ContentExists, ManifestPushed
+from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.reference import Reference
@@ -62,6 +62,7 @@ class Repository:
 
     def admit(self) -> tuple[str, ...]:
         """List all tags, with credentials that may also push; raise what keeps us out, before work is done."""
+        self._session.report(StageStarted("plan", f"asking {self._registry}"))
         return self._run(list_tags(self._path, "pull,push"))
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:

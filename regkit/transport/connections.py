@@ -24,6 +24,7 @@ with contextlib.ExitStack() as _stack:
     if "click" not in sys.modules:
         sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
         _stack.callback(sys.modules.pop, "click")
+    import httpcore  # noqa: F401 - httpx imports it at its first use, when threads would wait for that
     import httpx
 
 from regkit.errors import UsageError

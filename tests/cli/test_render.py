@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
@@ -62,10 +63,7 @@ SAMPLES: list[tuple[Event, str | None, str | None]] = [
 
 def test_every_event_has_a_sample() -> None:
     """A new kind of event can't be forgotten here, and so not in the rendering."""
-    known = {each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)}
-
-    assert {type(event) for event, _, _ in SAMPLES} == known - {Event}
-    assert {each.__name__ for each in known - {Event}} == {each.__name__ for each in Event.__subclasses__()}
+    assert {type(event) for event, _, _ in SAMPLES} == set(get_args(Event))
 
 
 @pytest.mark.parametrize(("event", "plain", "verbose"), SAMPLES)
@@ -73,11 +71,6 @@ def test_lines(event: Event, plain: str | None, verbose: str | None) -> None:
     """Each event is a line for people, or none; --verbose shows more."""
     assert describe(event, verbose=False) == plain
     assert describe(event, verbose=True) == verbose
-
-
-def test_an_event_of_somebody_elses() -> None:
-    """An event that isn't known here is no line, and no failure."""
-    assert describe(Event(), verbose=True) is None
 
 
 def render(mode: str, *, quiet: bool = False, verbose: bool = False) -> None:
@@ -114,7 +107,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     documents = [json.loads(line) for line in shown(capsys)]
     assert [document["event"] for document in documents] == [type(event).__name__ for event, _, _ in SAMPLES]
     for document, (event, _, _) in zip(documents, SAMPLES, strict=True):
-        assert set(document) == {"event", *event.__dataclass_fields__}
+        assert set(document) == {"event", *event._fields}
     assert documents[-1] == {"event": "RequestServed", "method": "GET", "path": "/v2/", "status": 200, "uploads": 0}
     pushed = next(document for document in documents if document["event"] == "BlobPushed")
     assert pushed["descriptor"]["digest"] == DIGEST
