@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 from regkit.errors import NotFound, ProtocolError
 from regkit.oci.annotation import REF_NAME
@@ -13,6 +15,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.tasks import each
+from regkit.targets.layout import Layout
 from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 
@@ -37,6 +40,20 @@ class Image:
     def entries(self) -> tuple[tuple[Descriptor, Manifest], ...]:
         """What it brings into an index: itself, then its attestations."""
         return ((self.descriptor, self.manifest), *self.attestations)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is to be published: the images, and the layout that holds their blobs."""
+
+    layout: Layout
+    images: tuple[Image, ...]
+
+    @classmethod
+    def read(cls, root: Path, asked: Sequence[Platform]) -> Self:
+        """Read the layout in `root`; raise UsageError where there is none, NotFound where it lacks a platform."""
+        layout = Layout(root)
+        return cls(layout, read_images(layout, layout.roots, asked))
 
 
 def read_images(target: Target, roots: Iterable[Descriptor], asked: Sequence[Platform]) -> tuple[Image, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semver import Version
@@ -15,6 +14,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
+from regkit.ops.images import Content
 from regkit.ops.source import short_commit
 from regkit.ops.versions import Release, TagDecision, decide_tags, version_of
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PublishSpec:
-    """What is asked for. Either `build` or `layout` says where the images come from.
+    """What is asked for. Either `build` says how the images come to be, or they are there, as `content`.
 
-    `platforms` may be empty for a layout: then all that it holds. `tags` replace the derived ones; `source_digest`
+    `tags` replace the derived ones; `source_digest`
     stands for all that a build is made from.
     """
 
@@ -34,7 +34,7 @@ class PublishSpec:
     release: Release | None
     platforms: tuple[Platform, ...]
     build: BuildSpec | None = None
-    layout: Path | None = None
+    content: Content | None = None
     commit: str | None = None
     tags: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)

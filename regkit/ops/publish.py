@@ -17,7 +17,6 @@ from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
 from regkit.ops.publication import Publication
 from regkit.ops.request import built
 from regkit.ops.tasks import each
-from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
@@ -84,13 +83,13 @@ def publish(
         session.report(Note(f"nothing to build: {decided.reason}"))
         images = read_images(repository, [decided.reuse.descriptor], ())
         return _promote(session, decided, Publication(session, repository, decided.reuse, images))
-    with nullcontext(Layout(spec.layout)) if spec.layout else built(session, spec, env) as layout:
-        images = read_images(layout, layout.roots, spec.platforms)
-        index = assemble_index((d for image in images for d, _ in image.entries), decided.annotations)
+    with nullcontext(spec.content) if spec.content else built(session, spec, env) as content:
+        entries = (entry for image in content.images for entry, _ in image.entries)
+        index = assemble_index(entries, decided.annotations)
         decided.check_immutable(index.digest)
         session.report(StageStarted("push", f"pushing to {spec.image.name}"))
-        publication = Publication(session, repository, index, images)
-        publication.push(layout, decided.intermediates, ask=not decided.new)
+        publication = Publication(session, repository, index, content.images)
+        publication.push(content.layout, decided.intermediates, ask=not decided.new)
     return _promote(session, decided, publication)
 
 

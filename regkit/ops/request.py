@@ -16,11 +16,10 @@ from regkit.events import StageStarted
 from regkit.oci.annotation import parse_annotations
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
-from regkit.ops.images import read_images
+from regkit.ops.images import Content
 from regkit.ops.plan import PublishSpec
 from regkit.ops.source import detect, short_commit
 from regkit.ops.versions import parse_release
-from regkit.targets.layout import Layout
 from regkit.transport.session import Session
 
 if TYPE_CHECKING:
@@ -66,21 +65,21 @@ def publish_spec(
         raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
     if intermediate == "tag":
         short_commit(commit)
-    building = None
+    building = content = None
     if layout is None:
         building = _building(
             Path(context), Path(file) if file else None, asked, target=target, build_args=build_args, env=env
         )
         asked = building.platforms
     else:
-        held = Layout(Path(layout))
-        asked = tuple(image.platform for image in read_images(held, held.roots, asked))
+        content = Content.read(Path(layout), asked)
+        asked = tuple(image.platform for image in content.images)
     return PublishSpec(
         image=reference,
         release=release,
         platforms=asked,
         build=building,
-        layout=Path(layout) if layout is not None else None,
+        content=content,
         commit=commit,
         tags=names,
         annotations=notes,
@@ -94,8 +93,8 @@ def publish_spec(
 
 
 @contextmanager
-def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Layout]:
-    """Build, and give the layout with the images; it is removed afterwards.
+def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Content]:
+    """Build, and give the images; they are removed afterwards.
 
     `BUILDKIT_HOST` names the builder; without it a throw-away one serves this one call.
     """
@@ -118,7 +117,7 @@ def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterat
         with builder as address:
             output = directory / "layout"
             build(spec.build, address, output, report, env=env, docker_config=config, ca_file=ca_file)
-        yield Layout(output)
+        yield Content.read(output, spec.platforms)
 
 
 def _building(

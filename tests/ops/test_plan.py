@@ -111,7 +111,7 @@ def test_a_branch_is_never_reused() -> None:
 
 def test_a_layout_needs_no_build() -> None:
     """What is built already isn't looked for in the registry."""
-    plan = plan_publish(replace(BUILT, build=None, layout=Path("x")), standing(index(), "1.2.3"))
+    plan = plan_publish(replace(BUILT, build=None), standing(index(), "1.2.3"))
 
     assert (plan.reuse, plan.reason) == (None, "the images are built already")
 

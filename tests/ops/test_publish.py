@@ -257,7 +257,7 @@ def test_what_is_published_is_not_built_again(layout: Path, tmp_path: Path) -> N
         Repository(served.session, served.reference()).untag("1")
         served.access.clear()
 
-        again = publish(served.session, replace(spec, layout=None, build=building), env={"PATH": ""})
+        again = publish(served.session, replace(spec, content=None, build=building), env={"PATH": ""})
 
         assert (again.index, again.reused, len(again.images)) == (first.index, True, len(PLATFORMS))
         assert served.writes == ["PUT /v2/team/hello/manifests/1"]
