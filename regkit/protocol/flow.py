@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from regkit.errors import AccessDenied, NotFound, ProtocolError, RegkitError, Unavailable, UnexpectedStatus
@@ -33,8 +33,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(NamedTuple):
     """A Source over bytes at hand."""
 
     data: bytes
@@ -53,8 +52,7 @@ _NOTHING = Bytes(b"")
 _PHRASES = frozenset(HTTPStatus)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a request needs to be allowed: a repository and actions (distribution, token scope)."""
 
     repository: str
