@@ -148,7 +148,7 @@ def publish(
         if dry_run:
             _show_plan(plan(session, spec, tags=admitted()), form)
             return
-        result = carry_out(session, spec, env=os.environ, tags=admitted())
+        result = carry_out(session, spec, env=os.environ, tags=admitted)
     if metadata_file is not None:
         metadata_file.write_text(json.dumps(_metadata(result), indent=2) + "\n", encoding="utf-8")
     if form is Format.json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from regkit.ops.images import read_images
 from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
 from regkit.ops.publication import Publication
 from regkit.ops.request import built
-from regkit.ops.tasks import each
+from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
@@ -69,7 +69,7 @@ def plan(session: Session, spec: PublishSpec, *, tags: Sequence[str] | None = No
 
 
 def publish(
-    session: Session, spec: PublishSpec, *, env: Mapping[str, str], tags: Sequence[str] | None = None
+    session: Session, spec: PublishSpec, *, env: Mapping[str, str], tags: Callable[[], Sequence[str]] | None = None
 ) -> PublishResult:
     """Build, push, verify, tag in order, clean up. No tag moves before all content is there and verified.
 
@@ -77,7 +77,12 @@ def publish(
     BuildFailed; Refused where an exact version stands on other content, before anything is written;
     VerificationFailed where the registry doesn't hold or show what it took.
     """
-    decided = plan(session, spec, tags=tags)
+    if spec.content is not None:
+        # What is at hand is sent right after the tags are known: its connections are opened meanwhile.
+        blobs = sum(len(image.manifest.blobs) for image in spec.content.images)
+        hosts = [spec.image.registry] * min(blobs, CONCURRENCY)
+        ahead(lambda: each(session.open_ahead, hosts))
+    decided = plan(session, spec, tags=tags() if tags else None)
     repository = Repository(session, spec.image)
     if decided.reuse is not None:
         session.report(Note(f"nothing to build: {decided.reason}"))

@@ -24,7 +24,7 @@ with contextlib.ExitStack() as _stack:
     if "click" not in sys.modules:
         sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
         _stack.callback(sys.modules.pop, "click")
-    import httpcore  # noqa: F401 - httpx imports it at its first use, when threads would wait for that
+    import httpcore  # httpx would import it at its first use, when threads wait for that
     import httpx
 
 from regkit.errors import UsageError
@@ -33,7 +33,46 @@ from regkit.oci.reference import is_loopback
 __all__ = ["Connections", "httpx"]
 
 MAX_IDLE = 64
-_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
+CONNECT_LIMIT = 10.0
+KEEPALIVE = 30.0
+_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE)
+
+
+class _Ready(httpcore.SyncBackend):
+    """Opens sockets, and hands out those that were opened ahead first."""
+
+    def __init__(self) -> None:
+        self._streams: defaultdict[tuple[str, int], list[httpcore.NetworkStream]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def open(self, host: str, port: int) -> None:
+        stream = super().connect_tcp(host, port, timeout=CONNECT_LIMIT)
+        with self._lock:
+            self._streams[host, port].append(stream)
+
+    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.NetworkStream:
+        with self._lock:
+            streams = self._streams[host, port]
+            stream = streams.pop() if streams else None
+        return stream or super().connect_tcp(host, port, *args, **options)
+
+    def close(self) -> None:
+        with self._lock:
+            streams = [stream for opened in self._streams.values() for stream in opened]
+            self._streams.clear()
+        for stream in streams:
+            stream.close()
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's transport for one connection, over a socket that may have been opened ahead."""
+
+    def __init__(self, context: ssl.SSLContext, ready: _Ready) -> None:
+        super().__init__(verify=context)
+        # httpx hands on every setting of httpcore's pool but this one.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, max_connections=1, keepalive_expiry=KEEPALIVE, network_backend=ready
+        )
 
 
 class Connections:
@@ -45,6 +84,7 @@ class Connections:
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._idle: defaultdict[str, list[httpx.HTTPTransport]] = defaultdict(list)
+        self._ready = _Ready()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -56,7 +96,18 @@ class Connections:
             if idle:
                 return idle.pop()
             context = self._context(scheme)
-        return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=self._proxy(scheme, host))
+        proxy = self._proxy(scheme, host)
+        if proxy is not None:
+            return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=proxy)
+        return _Transport(context, self._ready)
+
+    def open_ahead(self, url: str) -> None:
+        """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
+        parts = urlsplit(url)
+        if self._proxy(parts.scheme, parts.netloc) is None and parts.hostname:
+            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+            with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
+                self._ready.open(parts.hostname, port)
 
     def give(self, url: str, transport: httpx.HTTPTransport) -> None:
         """Take a connection back, whose last answer was read to its end."""
@@ -85,6 +136,7 @@ class Connections:
             self._idle.clear()
         for transport in transports:
             transport.close()
+        self._ready.close()
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember each socket as it is opened, and again when TLS takes it over."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from regkit.errors import Interrupted, ProtocolError, Unavailable
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Request, Response, Source, printable
-from regkit.transport.connections import Connections, httpx
+from regkit.transport.connections import CONNECT_LIMIT, Connections, httpx
 
 CHUNK = 256 * 1024
 
@@ -47,6 +47,10 @@ class Http:
                 body = io.BytesIO(_read(answer.stream, host))
             return Response(answer.status_code, headers, body, request.url)
 
+    def open_ahead(self, url: str) -> None:
+        """Open a connection for a request to come."""
+        self._connections.open_ahead(url)
+
     def abort(self) -> None:
         """Shut down every socket: what waits for an answer fails at once."""
         self._connections.abort()
@@ -60,7 +64,12 @@ class Http:
         if request.body.size or request.method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = str(request.body.size)
         # The commit of a large upload to an object store may take minutes.
-        timeout = {"connect": 10, "read": 600 if request.body.size > MAX_SIZE else 60, "write": 60, "pool": None}
+        timeout = {
+            "connect": CONNECT_LIMIT,
+            "read": 600 if request.body.size > MAX_SIZE else 60,
+            "write": 60,
+            "pool": None,
+        }
         return httpx.Request(
             request.method,
             request.url,

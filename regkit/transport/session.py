@@ -70,6 +70,10 @@ class Session:
         registry = self._registry(host)
         return drive(flow, registry.send)
 
+    def open_ahead(self, host: str) -> None:
+        """Open a connection for a request to come, so that it needn't wait for the handshake."""
+        self._http.open_ahead(self._registry(host).origin)
+
     def abort(self) -> None:
         """End all that is under way, in every thread, at once: each flow raises Interrupted."""
         self._stopped.set()
@@ -130,7 +134,7 @@ class _Registry:
         return outcome
 
     def _try(self, request: Request) -> Outcome:
-        absolute = replace(request, url=urljoin(self._origin, request.url))
+        absolute = replace(request, url=urljoin(self.origin, request.url))
         try:
             return drive(follow(absolute), self._authorized)
         except Unavailable as error:
@@ -138,14 +142,14 @@ class _Registry:
 
     def _authorized(self, request: Request) -> Response:
         """Add what the registry asks for, on its own origin; other origins get nothing."""
-        if request.url.startswith(f"{self._origin}/"):
+        if request.url.startswith(f"{self.origin}/"):
             return drive(self._authority.authorized(request), self._http.send)
-        if self._origin.startswith("https:") and not request.url.startswith("https:"):
+        if self.origin.startswith("https:") and not request.url.startswith("https:"):
             raise ProtocolError(f"{self._netloc} leads to an address without https: {request.url[:200]!r}")
         return self._http.send(request)
 
     def _set_scheme(self, scheme: str) -> None:
-        self._origin = f"{scheme}://{self._netloc}"
+        self.origin = f"{scheme}://{self._netloc}"
         self._authority = Authority(self._login, secure=scheme == "https")
 
 
