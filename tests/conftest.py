@@ -9,11 +9,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from regkit.build.builder import throwaway_builder
 from regkit.events import ignore
 from tests.support.command import clean_environment, clone, commit, git
 from tests.support.registries import RunningRegistry, debian, distribution, embedded
+
+settings.register_profile("regkit", deadline=None)  # a busy machine is no wrong answer
+settings.load_profile("regkit")
 
 HELLO = Path(__file__).parent.parent / "testdata" / "hello"
 KINDS: dict[str, Callable[[Path], AbstractContextManager[RunningRegistry]]] = {
