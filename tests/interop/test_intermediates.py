@@ -148,14 +148,14 @@ def test_without_them_its_garbage_collection_takes_the_images(
 def test_without_a_commit_there_is_no_name_for_them(
     registry: RunningRegistry, hello: Path, builder: str, tmp_path: Path
 ) -> None:
-    """Outside git and CI, without `--commit`: exit 2 before anything is asked or built; with it, all is well."""
+    """Outside git and CI, without `--commit`: exit 2 before anything is built or written; with it, all is well."""
     plain = shutil.copytree(hello, tmp_path / "plain", ignore=shutil.ignore_patterns(".git"))
     options = ("--version", "v1.2.3", "--intermediate", "tag")
 
     done = publish(registry, plain, *options, builder=builder)
     assert done.returncode == 2
     assert "--commit" in done.stderr
-    assert registry.requests() == []
+    assert registry.writes() == []
 
     commit = git(hello, "rev-parse", "HEAD")
     output_of(publish(registry, plain, *options, "--commit", commit, builder=builder))
