@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -81,6 +81,25 @@ class Manifest:
         """The manifest's own annotations."""
         annotations = self.document.get("annotations")
         return {str(k): str(v) for k, v in annotations.items()} if isinstance(annotations, dict) else {}
+
+    @cached_property
+    def subject(self) -> Descriptor | None:
+        """What it refers to, as a signature does to an image; None where it stands for itself."""
+        subject = self.document.get("subject")
+        return None if subject is None else Descriptor.from_json(subject)
+
+    @property
+    def artifact_type(self) -> str | None:
+        """Its own `artifactType`, else its configuration's media type (distribution-spec, Listing Referrers)."""
+        kind = self.document.get("artifactType")
+        if isinstance(kind, str) and kind:
+            return kind
+        return self.config.media_type if "config" in self.document and self.config else None
+
+    @property
+    def as_referrer(self) -> Descriptor:
+        """What a list of referrers says of it: its artifact type and all its annotations."""
+        return replace(self.descriptor, annotations=self.annotations, artifact_type=self.artifact_type)
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None) -> Self:

@@ -102,11 +102,11 @@ class Authority:
     def _fetch_token(self, challenge: Challenge, scope: Scope | None) -> Flow[str]:
         realm = challenge.parameters.get("realm", "")
         self._check_realm(realm)
-        query = {}
+        query = []
         if service := challenge.parameters.get("service"):
-            query["service"] = service
-        if wanted := str(scope) if scope else challenge.parameters.get("scope", ""):
-            query["scope"] = wanted
+            query.append(("service", service))
+        asked = scope.entries if scope else (challenge.parameters.get("scope", ""),)
+        query += [("scope", wanted) for wanted in asked if wanted]
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         headers = {"Authorization": self.login.header} if self.login else {}
         response = yield Request("GET", url, headers)

@@ -58,14 +58,22 @@ class Scope(NamedTuple):
     repository: str
     actions: str
     """Comma-separated, sorted: `pull`, or `pull,push`."""
+    origin: str = ""
+    """A repository that is pulled from as well, as a mount does."""
 
     def __str__(self) -> str:
-        """Give the token server's spelling."""
+        """Give the token server's spelling, without the origin."""
         return f"repository:{self.repository}:{self.actions}"
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """All that a token server is asked for, one `scope` each."""
+        return (str(self), *([str(Scope(self.origin, "pull"))] if self.origin else []))
 
     def covers(self, other: Scope) -> bool:
         """Whether a token for this allows `other` too."""
-        return self.repository == other.repository and set(other.actions.split(",")) <= set(self.actions.split(","))
+        same = self.repository == other.repository and other.origin in ("", self.origin)
+        return same and set(other.actions.split(",")) <= set(self.actions.split(","))
 
 
 @dataclass(frozen=True, slots=True)

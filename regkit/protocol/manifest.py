@@ -56,10 +56,23 @@ def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[None]:
     _check_returned(response, manifest)
 
 
+def delete_manifest(repository: str, digest: Digest) -> Flow[bool]:
+    """Remove a manifest and every tag on it; False where the registry can't. One that isn't there is removed."""
+    scope = Scope(repository, "delete,pull,push")
+    response = yield Request("DELETE", f"/v2/{repository}/manifests/{digest}", scope=scope)
+    if response.status in (400, 405, 415, 501):
+        # Deletes are switched off, or something that stays needs it (zot: 405, Google: 400).
+        return False
+    expect(response, 200, 202, 204, 404, what=f"delete the manifest {digest} of {repository}")
+    return True
+
+
 def _check_returned(response: Response, manifest: Manifest) -> None:
     returned = response.headers.get("docker-content-digest")
-    if returned is not None and _digest(returned) != manifest.digest:
-        raise ContentMismatch(f"the registry stored {returned} instead of {manifest.digest}")
+    if returned is not None:
+        digest = _digest(returned)
+        if Digest.of(manifest.raw, digest.algorithm) != digest:
+            raise ContentMismatch(f"the registry stored {returned} instead of {manifest.digest}")
 
 
 def _digest(text: str) -> Digest:

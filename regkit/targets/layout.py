@@ -17,7 +17,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_json
 from regkit.protocol.flow import Bytes, Source
-from regkit.targets.target import digest_or_none
+from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource
 
 
@@ -99,6 +99,29 @@ class Layout:
         self._replace([r for r in self.roots if r.annotations.get(REF_NAME) != tag])
         return True
 
+    def mount(self, descriptor: Descriptor, origin: Target) -> bool:
+        """Take nothing over: a layout's files are its own."""
+        del descriptor, origin
+        return False
+
+    def delete(self, descriptor: Descriptor) -> bool:
+        """Remove a file and the names on it; names go first, and at once, so that none is left that names nothing."""
+        kept = [r for r in self.roots if r.digest != descriptor.digest]
+        if len(kept) < len(self.roots):
+            self._replace(kept)
+            self._commit()
+        self._path(descriptor).unlink(missing_ok=True)
+        return True
+
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """Read all manifests, those that nothing names too: a layout keeps no list of referrers."""
+        found = []
+        for path in sorted((self.root / layout.BLOBS).glob("*/[!.]*")):
+            subject, listed = _referrer_in(path)
+            if subject == digest and listed is not None and artifact_type in (None, listed.artifact_type):
+                found.append(listed)
+        return tuple(found)
+
     def _path(self, descriptor: Descriptor) -> Path:
         return self.root / layout.blob_path(descriptor.digest)
 
@@ -154,6 +177,21 @@ def write_atomically(path: Path, source: Source) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _referrer_in(path: Path) -> tuple[Digest | None, Descriptor | None]:
+    """Tell what a file of content refers to, and how it is listed, if it is a manifest that does."""
+    with path.open("rb") as stream:
+        start = stream.read(1)
+        raw = start + stream.read(MAX_SIZE) if start == b"{" else b""
+    try:
+        manifest = Manifest.parse(raw)
+        if manifest.media_type not in mediatype.MANIFESTS or manifest.subject is None:
+            return None, None
+        digest = Digest.of(raw, path.parent.name)
+        return manifest.subject.digest, replace(manifest.as_referrer, digest=digest)
+    except ProtocolError:
+        return None, None
 
 
 def _bounded(stream: BinaryIO, what: str) -> bytes:

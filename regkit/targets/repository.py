@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import BinaryIO, Self, TypeVar
 
-from regkit.errors import AccessDenied
+from regkit.errors import AccessDenied, RegkitError
 from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
 from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.reference import Reference
-from regkit.protocol.blob import get_blob, head_blob, push_blob
+from regkit.protocol.blob import Upload, cancel_upload, delete_blob, get_blob, head_blob, mount_blob, push_blob
 from regkit.protocol.flow import Flow, Source
-from regkit.protocol.manifest import get_manifest, head_manifest, put_manifest
+from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
+from regkit.protocol.referrers import list_referrers
 from regkit.protocol.tag import delete_tag, list_tags
+from regkit.targets.target import Target
 from regkit.targets.verified import VerifiedSource, read_all
 from regkit.transport.session import Session
 
@@ -26,13 +30,18 @@ class Repository:
         self._session = session
         self._registry, self._path = reference.registry, reference.repository
         self.name = reference.name
+        self._uploads: dict[Digest, Upload] = {}
 
     def __enter__(self) -> Self:
         """Open it; the session stays its owner's."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to commit: a registry has taken all that was sent."""
+        """End the uploads that were opened and not used; there is nothing to commit."""
+        while self._uploads:
+            upload = self._uploads.popitem()[1]
+            with suppress(RegkitError):
+                self._run(cancel_upload(self._path, upload))
 
     def resolve(self, name: str) -> Descriptor | None:
         """Ask by HEAD, which costs no pull at a hub."""
@@ -69,7 +78,7 @@ class Repository:
         """Send content; a manifest under `name`, or by digest."""
         report = self._session.report
         if not descriptor.is_manifest:
-            sent = self._run(push_blob(self._path, descriptor, source))
+            sent = self._run(push_blob(self._path, descriptor, source, self._uploads.pop(descriptor.digest, None)))
             report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
             return
         manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
@@ -79,6 +88,28 @@ class Repository:
     def untag(self, tag: str) -> bool:
         """Remove a tag by the specification's way; False where the registry can't."""
         return self._run(delete_tag(self._path, tag))
+
+    def mount(self, descriptor: Descriptor, origin: Target) -> bool:
+        """Ask the registry to share a blob of another of its repositories.
+
+        One that doesn't opens an upload instead: the next `push` of that blob goes on with it.
+        """
+        if descriptor.is_manifest or not isinstance(origin, Repository) or origin._registry != self._registry:
+            return False
+        mounted = self._run(mount_blob(self._path, descriptor.digest, origin._path))
+        if isinstance(mounted, Upload):
+            self._uploads[descriptor.digest] = mounted
+            return False
+        return mounted
+
+    def delete(self, descriptor: Descriptor) -> bool:
+        """Remove a manifest with all its tags, or a blob; False where the registry can't."""
+        flow = delete_manifest if descriptor.is_manifest else delete_blob
+        return self._run(flow(self._path, descriptor.digest))
+
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """Ask the referrers API, or read the fallback tag where there is none."""
+        return self._run(list_referrers(self._path, digest, artifact_type))
 
     def _run(self, flow: Flow[T]) -> T:
         try:

@@ -14,7 +14,8 @@ from regkit.protocol.flow import Source
 class Target(Protocol):
     """A repository, an image layout, …; a context manager: what is local commits when it ends well.
 
-    "Cannot" is an answer, not an exception: `untag` returns False where the target can't, and the verb decides.
+    "Cannot" is an answer, not an exception: `untag`, `mount` and `delete` return False where the target can't, and the
+    verb decides.
     """
 
     def __enter__(self) -> Self:
@@ -53,6 +54,18 @@ class Target(Protocol):
 
     def untag(self, tag: str) -> bool:
         """Remove one tag and nothing else; False where this target can't. A tag that isn't there is removed."""
+        ...
+
+    def mount(self, descriptor: Descriptor, origin: Target) -> bool:
+        """Take a blob over from `origin` without sending its bytes; False where that can't be, or didn't work."""
+        ...
+
+    def delete(self, descriptor: Descriptor) -> bool:
+        """Remove content, and for a manifest every name on it; False where this target can't."""
+        ...
+
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """List what refers to `digest`, with artifact type and annotations; only those of a type where one is given."""
         ...
 
 

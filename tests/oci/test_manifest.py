@@ -213,3 +213,17 @@ def test_where_a_layout_keeps_a_digest() -> None:
     digest = Digest.of(b"x")
 
     assert layout.blob_path(digest).parts == ("blobs", "sha256", digest.hex)
+
+
+def test_a_referrer() -> None:
+    """A manifest with a subject is listed with its artifact type, or its configuration's, and all its annotations."""
+    config = Descriptor.of("application/x.config", b"{}")
+    document = {"config": config.to_json(), "subject": LAYER.to_json(), "annotations": {"a": "b"}}
+    image = Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
+    typed = Manifest(mediatype.OCI_MANIFEST, canonical_json({**document, "artifactType": "application/x"}))
+
+    assert image.subject == LAYER
+    assert image.as_referrer == replace(image.descriptor, artifact_type="application/x.config", annotations={"a": "b"})
+    assert typed.artifact_type == "application/x"
+    index = assemble_index((), {})
+    assert (index.subject, index.artifact_type, index.as_referrer) == (None, None, index.descriptor)

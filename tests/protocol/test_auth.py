@@ -206,6 +206,16 @@ def test_a_token_of_one_repository_is_not_used_for_another() -> None:
     assert registry.scopes() == [["repository:a:pull,push"], ["repository:b:pull"]]
 
 
+def test_a_mount_needs_two_scopes() -> None:
+    """One token is asked for both; it is good for the first repository's other requests, not the other way round."""
+    registry = Guarded()
+    authority = Authority(LOGIN, secure=True)
+    mount = Scope("a", "pull,push", "b")
+
+    assert [ask(authority, registry, scope) for scope in (PUSH, mount, Scope("a", "pull"), mount)] == [200] * 4
+    assert registry.scopes() == [["repository:a:pull,push"], ["repository:a:pull,push", "repository:b:pull"]]
+
+
 def test_an_expired_token_is_replaced_once() -> None:
     """A 401 in the middle brings one fresh token, and the same request again; nothing is lost."""
     registry = Guarded()

@@ -8,7 +8,17 @@ from regkit.devregistry.app import DevRegistry
 from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError, Unavailable
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.protocol.blob import UPLOAD_TRIES, begin_upload, get_blob, head_blob, push_blob
+from regkit.protocol.blob import (
+    UPLOAD_TRIES,
+    Upload,
+    begin_upload,
+    cancel_upload,
+    delete_blob,
+    get_blob,
+    head_blob,
+    mount_blob,
+    push_blob,
+)
 from regkit.protocol.flow import Bytes, Request, Response, drive
 from tests.protocol.support import Intercept, Script, Wire, finish, path, reply, upload
 
@@ -234,3 +244,97 @@ def test_a_registry_that_begins_no_upload() -> None:
     """Who may not push learns so at the first request."""
     with pytest.raises(AccessDenied, match="can't begin an upload to a"):
         finish(push_blob("a", BLOB, Bytes(DATA)), reply(403))
+
+
+# Mounts
+
+
+def test_a_mount() -> None:
+    """A blob of another repository is taken over by one request, which asks for the right to read there."""
+    wire = Wire()
+    upload(wire.registry, "b/c", DATA)
+
+    assert drive(mount_blob("a", BLOB.digest, "b/c"), wire) is True
+
+    assert stored(wire.registry) == DATA
+    (request,) = wire.seen
+    assert request.url == f"/v2/a/blobs/uploads/?mount={BLOB.digest}&from=b/c"
+    assert request.scope is not None
+    assert request.scope.entries == ("repository:a:pull,push", "repository:b/c:pull")
+
+
+def test_a_mount_that_opens_an_upload() -> None:
+    """Where nothing is mounted, the session that the answer opened takes the bytes, without another POST."""
+    wire = Wire()
+
+    begun = drive(mount_blob("a", BLOB.digest, "b"), wire)
+    assert isinstance(begun, Upload)
+    assert drive(push_blob("a", BLOB, Bytes(DATA), begun), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["POST", "PUT"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 500])
+def test_a_mount_that_is_refused(status: int) -> None:
+    """Mounting is a short cut: where it is closed, the way is the usual one."""
+    assert finish(mount_blob("a", BLOB.digest, "b"), reply(status)) is False
+
+
+def test_a_session_of_a_mount_that_is_lost() -> None:
+    """A session that a mount left and that is gone is replaced like any other."""
+    wire = Wire()
+
+    assert drive(push_blob("a", BLOB, Bytes(DATA), Upload("http://localhost/v2/a/blobs/uploads/gone")), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["PUT", "HEAD", "POST", "PUT"]
+
+
+def test_an_upload_is_cancelled() -> None:
+    """The session is gone; whatever the registry says to that is no failure."""
+    wire = Wire()
+    begun = drive(begin_upload("a", BLOB.digest), wire)
+    assert begun is not None
+
+    drive(cancel_upload("a", begun), wire)
+    drive(cancel_upload("a", begun), wire)
+
+    assert wire.registry.handle(Request("GET", begun.url)).status == 404
+    assert wire.methods == ["POST", "DELETE", "DELETE"]
+    assert not wire.seen[1].replayable
+
+
+def test_a_cancellation_that_fails() -> None:
+    """A registry that can't be reached any more isn't a second failure."""
+
+    def unreachable(request: Request) -> Response:
+        raise Unavailable(f"{request.url} can't be reached")
+
+    drive(cancel_upload("a", Upload("/v2/a/blobs/uploads/1")), unreachable)
+
+
+# Deletion
+
+
+def test_a_blob_is_deleted() -> None:
+    """It is gone; twice is no failure."""
+    wire = Wire()
+    upload(wire.registry, "a", DATA)
+
+    assert drive(delete_blob("a", BLOB.digest), wire)
+    assert drive(delete_blob("a", BLOB.digest), wire)
+    assert stored(wire.registry) is None
+    assert str(wire.seen[0].scope) == "repository:a:delete,pull,push"
+
+
+@pytest.mark.parametrize("status", [400, 405, 415, 501])
+def test_a_registry_that_deletes_no_blobs(status: int) -> None:
+    """Cannot is an answer."""
+    assert not finish(delete_blob("a", BLOB.digest), reply(status))
+
+
+def test_a_deletion_that_is_refused() -> None:
+    """Missing rights are an error that says what couldn't be deleted."""
+    with pytest.raises(AccessDenied, match=f"can't delete the blob {BLOB.digest} of a"):
+        finish(delete_blob("a", BLOB.digest), reply(403))

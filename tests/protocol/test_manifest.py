@@ -9,7 +9,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.protocol.flow import drive
-from regkit.protocol.manifest import get_manifest, head_manifest, put_manifest
+from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
 from tests.protocol.support import Script, Wire, errors, finish, image, reply
 
 RAW = b'{ "schemaVersion": 2,\n\t"layers": [] }'
@@ -172,3 +172,36 @@ def test_failing_lookups_are_no_absence() -> None:
     for status, kind in ((401, AccessDenied), (500, Unavailable)):
         with pytest.raises(kind, match="can't look up 1 in a"):
             finish(head_manifest("a", "1"), reply(status))
+
+
+def test_deletion_takes_all_tags_along() -> None:
+    """A manifest is deleted by digest, with every tag on it; twice is no failure."""
+    wire = Wire()
+    written = image(wire.registry, "a", "1", "latest")
+
+    assert drive(delete_manifest("a", written.digest), wire)
+    assert drive(delete_manifest("a", written.digest), wire)
+
+    assert drive(head_manifest("a", "latest"), wire) is None
+    assert str(wire.seen[0].scope) == "repository:a:delete,pull,push"
+
+
+@pytest.mark.parametrize("status", [400, 405, 415, 501])
+def test_a_registry_that_cannot_delete(status: int) -> None:
+    """Cannot is an answer, not an error: the verb decides."""
+    assert not finish(delete_manifest("a", DIGEST), reply(status))
+
+
+def test_a_deletion_that_is_refused() -> None:
+    """Missing rights are an error that says what couldn't be deleted."""
+    with pytest.raises(AccessDenied, match=f"can't delete the manifest {DIGEST} of a"):
+        finish(delete_manifest("a", DIGEST), reply(403))
+
+
+def test_a_registry_may_answer_with_another_algorithm() -> None:
+    """A manifest that was pushed by its sha512 has that digest, and a wrong one is found out as well."""
+    sha512 = Digest.of(RAW, "sha512")
+
+    finish(put_manifest("a", sha512, MANIFEST), reply(201, docker_content_digest=sha512))
+    with pytest.raises(ContentMismatch, match="stored sha512"):
+        finish(put_manifest("a", "1", MANIFEST), reply(201, docker_content_digest=Digest.of(b"x", "sha512")))

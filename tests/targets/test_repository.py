@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.server import Server, running
 from regkit.errors import AccessDenied, ContentMismatch, NotFound, RegkitError
-from regkit.events import BlobPushed, Event, ManifestPushed
+from regkit.events import BlobPushed, Event, ManifestPushed, RequestServed
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
-from regkit.oci.manifest import assemble_index
+from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.reference import Reference
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Bytes
+from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import read_all
@@ -38,9 +40,14 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def repository(server: Server, events: list[Event]) -> Iterator[Repository]:
+def session(events: list[Event]) -> Iterator[Session]:
     with Session(report=events.append) as session:
-        yield Repository(session, Reference(server.host, "a/b"))
+        yield session
+
+
+@pytest.fixture
+def repository(server: Server, session: Session) -> Repository:
+    return Repository(session, Reference(server.host, "a/b"))
 
 
 def test_round_trip(repository: Repository, events: list[Event]) -> None:
@@ -83,6 +90,62 @@ def test_untag(repository: Repository) -> None:
     assert repository.untag("1")
     assert repository.tags() == ()
     assert repository.exists(INDEX.descriptor)
+
+
+def test_delete(repository: Repository) -> None:
+    """A manifest goes with all its tags, a blob alone."""
+    repository.push(INDEX.descriptor, Bytes(INDEX.raw), "1")
+    repository.push(BLOB, Bytes(DATA))
+
+    assert repository.delete(INDEX.descriptor)
+    assert repository.delete(BLOB)
+    assert repository.tags() == ()
+    assert not repository.exists(INDEX.descriptor)
+    assert not repository.exists(BLOB)
+
+
+def test_mount(server: Server, repository: Repository, session: Session) -> None:
+    """A blob of another repository of the registry is there without its bytes being sent."""
+    other = Repository(session, Reference(server.host, "other"))
+    repository.push(BLOB, Bytes(DATA))
+
+    assert other.mount(BLOB, repository)
+    assert other.exists(BLOB)
+
+
+def test_a_mount_opens_the_upload(session: Session) -> None:
+    """What isn't there to be mounted is pushed through the session that the mount opened; one that isn't used ends."""
+    served: list[Event] = []
+    other = Descriptor.of("application/x", b"not pushed")
+    with running(DevRegistry(), report=served.append) as watched:
+        origin = Repository(session, Reference(watched.host, "b"))
+        with Repository(session, Reference(watched.host, "a")) as target:
+            assert not target.mount(BLOB, origin)
+            assert not target.mount(other, origin)
+            target.push(BLOB, Bytes(DATA))
+            assert target.exists(BLOB)
+
+    methods = [event.method for event in served if isinstance(event, RequestServed)]
+    assert methods == ["POST", "POST", "PUT", "HEAD", "DELETE"]
+
+
+def test_no_mount(repository: Repository, session: Session, tmp_path: Path) -> None:
+    """From another registry, from a directory, or of a manifest, nothing is asked."""
+    elsewhere = Repository(session, Reference("127.0.0.1:1", "a"))
+
+    assert not elsewhere.mount(BLOB, repository)
+    assert not repository.mount(BLOB, Layout(tmp_path, create=True))
+    assert not repository.mount(INDEX.descriptor, repository)
+
+
+def test_referrers(repository: Repository) -> None:
+    """What refers to a manifest is listed, all or of one type."""
+    document = {**INDEX.document, "artifactType": "application/x", "subject": INDEX.descriptor.to_json()}
+    referrer = Manifest(INDEX.media_type, canonical_json(document))
+    repository.push(referrer.descriptor, Bytes(referrer.raw))
+
+    assert repository.referrers(INDEX.digest) == (referrer.as_referrer,)
+    assert repository.referrers(INDEX.digest, "application/y") == ()
 
 
 def test_a_blob_can_be_read_again(repository: Repository) -> None:

@@ -1,0 +1,76 @@
+"""Referrers: what refers to a manifest, from the API or the fallback tag (distribution-spec, Listing Referrers)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from regkit.errors import NotFound, ProtocolError
+from regkit.oci import mediatype
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.protocol.flow import Flow, Request, Response, Scope, expect
+from regkit.protocol.manifest import get_manifest
+from regkit.protocol.page import next_page
+
+MAX_REFERRERS = 100_000
+"""How many referrers of one manifest are read; a registry that has more is refused."""
+
+_ABSENT = frozenset({400, 404, 405, 406, 501})
+"""How registries without the API answer; the specification says 404, some say 400 or 406."""
+
+
+def list_referrers(repository: str, digest: Digest, artifact_type: str | None = None) -> Flow[tuple[Descriptor, ...]]:
+    """List what refers to a manifest, there or not; only those of a type where one is given."""
+    found = yield from ask_referrers(repository, digest, artifact_type)
+    if found is None:
+        index = yield from get_fallback(repository, digest)
+        found = index.manifests if index else ()
+    return tuple(each for each in found if artifact_type in (None, each.artifact_type))
+
+
+def ask_referrers(
+    repository: str, digest: Digest, artifact_type: str | None = None
+) -> Flow[tuple[Descriptor, ...] | None]:
+    """Ask the API, over all its pages; None where the registry hasn't got it. It may have filtered, or not."""
+    url: str | None = f"/v2/{repository}/referrers/{digest}"
+    if artifact_type is not None:
+        url = f"{url}?artifactType={quote(artifact_type, safe='')}"
+    scope = Scope(repository, "pull")
+    found: dict[Digest, Descriptor] = {}
+    seen: set[str] = set()
+    while url is not None:
+        response = yield Request("GET", url, {"Accept": mediatype.OCI_INDEX}, scope=scope)
+        if not seen and (response.status in _ABSENT or (response.status == 200 and not _is_index(response))):
+            return None
+        expect(response, 200, what=f"list the referrers of {digest} in {repository}")
+        page = Manifest(mediatype.OCI_INDEX, response.read(MAX_SIZE)).manifests
+        found.update({each.digest: each for each in page})
+        if len(found) > MAX_REFERRERS:
+            raise ProtocolError(f"{repository} lists more than {MAX_REFERRERS} referrers of {digest}")
+        url = next_page(response, seen)
+    return tuple(found.values())
+
+
+def fallback_tag(digest: Digest) -> str:
+    """Give the tag under which the referrers of `digest` are listed where the API is missing.
+
+    Algorithm and hex are cut to 32 and 64 characters (distribution-spec, Referrers Tag Schema).
+    """
+    return f"{digest.algorithm[:32]}-{digest.hex[:64]}"
+
+
+def get_fallback(repository: str, digest: Digest) -> Flow[Manifest | None]:
+    """Read the index at the fallback tag; None where there is none, ProtocolError where it's something else."""
+    tag = fallback_tag(digest)
+    try:
+        index = yield from get_manifest(repository, tag)
+    except NotFound:
+        return None
+    if index.media_type != mediatype.OCI_INDEX:
+        raise ProtocolError(f"{tag} in {repository} isn't a list of referrers, but {index.media_type}")
+    return index
+
+
+def _is_index(response: Response) -> bool:
+    return mediatype.essence(response.headers.get("content-type", "")) == mediatype.OCI_INDEX
