@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regkit.errors import AccessDenied, ProtocolError, Unavailable
-from regkit.protocol.auth import Authority, Challenge, Login, parse_challenges
+from regkit.protocol.auth import Authority, Challenge, Login, ask_challenges, locality, parse_challenges
 from regkit.protocol.flow import Bytes, Request, Response, Scope, drive
 from tests.protocol.support import ORIGIN, Script, reply
 
@@ -21,6 +21,7 @@ REALM = "https://auth.test/token"
 BEARER = f'Bearer realm="{REALM}",service="registry.test",scope="repository:a:pull"'
 LOGIN = Login("user", "pa:ss\u00e9", "the test")
 PULL, PUSH = Scope("a", "pull"), Scope("a", "pull,push")
+BROKEN = ("https://[", "https://a:x/", "https://a:0/", "https://u:p@auth.test/token")
 
 
 def request(scope: Scope | None = PULL, method: str = "GET") -> Request:
@@ -180,7 +181,7 @@ def test_a_request_without_a_scope_takes_the_challenges() -> None:
 
     bare = Guarded(challenge=f'Bearer realm="{REALM}?x=1"')
     assert ask(Authority(None, secure=True), bare, None) == 200
-    assert bare.tokens[0].url == f"{REALM}?x=1&"
+    assert bare.tokens[0].url == f"{REALM}?x=1"
 
 
 def test_tokens_are_used_again() -> None:
@@ -349,13 +350,15 @@ def test_the_password_never_leaves_encryption(realm: str) -> None:
 
 
 def test_plain_http_is_asked_in_plain_http() -> None:
-    """A registry that is itself asked without TLS, such as one on loopback, may have its token service there too."""
-    registry = Guarded(challenge='Bearer realm="http://127.0.0.1:5001/token"')
+    """A registry that is itself asked without TLS may have its token service so too."""
+    registry = Guarded(challenge='Bearer realm="http://auth.test:5001/token"')
 
     assert ask(Authority(LOGIN, secure=False), registry) == 200
 
 
-@pytest.mark.parametrize("realm", ["", "token", "/token", "ftp://auth.test/", "file:///etc/passwd", "https://", "//x"])
+@pytest.mark.parametrize(
+    "realm", ["", "token", "/token", "ftp://auth.test/", "file:///etc/passwd", "https://", "//x", *BROKEN]
+)
 def test_a_realm_that_is_no_url(realm: str) -> None:
     """Only http and https URLs are token services."""
     registry = Guarded(challenge=f'Bearer realm="{realm}"')
@@ -375,8 +378,232 @@ def test_bearer_is_preferred() -> None:
 
 def test_passwords_are_in_no_repr() -> None:
     """A login that gets into a log or a traceback doesn't tell its password."""
-    canary = Login("user", "canary", "a file")
+    canary = Login("user", "canary", "a file", "canary2", "canary3")
 
     assert "canary" not in f"{canary} {canary!r} {[canary]}"
     assert canary.header.partition(" ")[2] not in repr(canary)
     assert "user" in repr(canary)
+
+
+# Where a token service may be
+
+ADDRESSES = [
+    ("localhost", "loopback"),
+    ("LOCALHOST.", "loopback"),
+    ("auth.localhost", "loopback"),
+    ("127.0.0.1", "loopback"),
+    ("127.1", "loopback"),
+    ("0x7f.1", "loopback"),
+    ("2130706433", "loopback"),
+    ("0.0.0.0", "loopback"),
+    ("::1", "loopback"),
+    ("::", "loopback"),
+    ("::ffff:127.0.0.1", "loopback"),
+    ("169.254.169.254", "link-local"),
+    ("fe80::1%eth0", "link-local"),
+    ("::ffff:169.254.169.254", "link-local"),
+    ("2002:a9fe:a9fe::1", "link-local"),
+    ("10.0.0.1", "private"),
+    ("172.16.5.4", "private"),
+    ("192.168.1.1", "private"),
+    ("100.64.0.1", "private"),
+    ("fd00::1", "private"),
+    ("metadata.google.internal", "private"),
+    ("printer.local", "private"),
+    ("auth", "private"),
+    ("8.8.8.8", ""),
+    ("2606:4700::1111", ""),
+    ("auth.test", ""),
+    ("localhost.test", ""),
+    ("127.0.0.1.test", ""),
+    ("\u00e9.test", ""),
+]
+
+
+@pytest.mark.parametrize(("host", "where"), ADDRESSES)
+def test_where_a_host_is(host: str, where: str) -> None:
+    """The machine itself and private networks are recognised in every spelling that resolvers take."""
+    assert locality(host) == where
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("host", [f"[{host}]" if ":" in host else host for host, where in ADDRESSES if where])
+def test_a_public_registry_cannot_name_what_is_local(host: str, secure: bool) -> None:
+    """A registry elsewhere can't have us ask this machine, a private network or a cloud's metadata for a token."""
+    registry = Guarded(challenge=f'Bearer realm="https://{host}:8443/token"')
+
+    with pytest.raises(ProtocolError, match=r"registry\.test names a token service at a .* address, and isn't at one"):
+        ask(Authority(None, secure=secure), registry)
+    assert registry.tokens == []
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "allowed"),
+    [
+        ("127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
+        ("localhost:5000", "http://10.1.2.3/token", True),
+        ("registry:5000", "http://localhost:5001/token", True),
+        ("10.0.0.1", "http://auth/token", True),
+        ("10.0.0.1", "https://auth.test/token", True),
+        ("127.0.0.1:5000", "http://169.254.169.254/token", False),
+        ("10.0.0.1", "http://169.254.169.254/token", False),
+        ("169.254.1.1", "http://127.0.0.1/token", False),
+        ("169.254.1.1", "http://169.254.1.2/token", True),
+    ],
+)
+def test_a_local_registry_may_name_what_is_local(registry: str, realm: str, allowed: bool) -> None:
+    """A registry on a private network has its token service there; a link-local one has only its like."""
+    seen: list[str] = []
+
+    def send(request: Request) -> Response:
+        seen.append(request.url)
+        if "/v2/" in request.url:
+            done = "Authorization" in request.headers
+            return reply(200) if done else reply(401, www_authenticate=f'Bearer realm="{realm}"')
+        return reply(200, {"token": "x"})
+
+    flow = Authority(LOGIN, secure=False).authorized(Request("GET", f"http://{registry}/v2/"))
+    if allowed:
+        assert drive(flow, send).status == 200
+        assert seen[1] == realm
+    else:
+        with pytest.raises(ProtocolError, match="names a token service at a"):
+            drive(flow, send)
+        assert len(seen) == 1
+
+
+def test_a_fragment_swallows_nothing() -> None:
+    """What is asked for stands before a realm's fragment, which is never sent, and after its own query."""
+    registry = Guarded(challenge=f'Bearer realm="{REALM}?x=1#here",service="s"')
+
+    assert ask(Authority(None, secure=True), registry) == 200
+    assert registry.tokens[0].url == f"{REALM}?x=1&service=s&scope=repository%3Aa%3Apull"
+
+
+def test_a_login_stays_with_the_first_token_service() -> None:
+    """A registry that names another token service later gets no login sent there; without a login it may."""
+    for login, served in ((LOGIN, 1), (Login("<token>", "", "", "canary"), 1), (None, 2)):
+        registry = Guarded()
+        authority = Authority(login, secure=True)
+        assert ask(authority, registry, PULL) == 200
+        registry.challenge = 'Bearer realm="https://evil.test/token"'
+
+        if login is None:
+            assert ask(authority, registry, PUSH) == 200
+        else:
+            with pytest.raises(ProtocolError, match=r"https://auth\.test first, now https://evil\.test") as caught:
+                ask(authority, registry, PUSH)
+            assert "canary" not in str(caught.value)
+        assert len(registry.tokens) == served
+
+
+# Identity tokens, registry tokens, logins by repository
+
+
+def form(request: Request) -> dict[str, list[str]]:
+    return parse_qs(request.body.open().read().decode(), strict_parsing=True)
+
+
+def test_an_identity_token_is_exchanged() -> None:
+    """It goes into the body of a POST, with the service and the scope, and in no URL or header."""
+    registry = Guarded()
+
+    assert ask(Authority(Login("<token>", "", "", "canary"), secure=True), registry, Scope("a", "pull", "b")) == 200
+
+    (sent,) = registry.tokens
+    assert (sent.method, sent.url) == ("POST", REALM)
+    assert sent.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+    assert form(sent) == {
+        "grant_type": ["refresh_token"],
+        "client_id": ["regkit"],
+        "refresh_token": ["canary"],
+        "service": ["registry.test"],
+        "scope": ["repository:a:pull repository:b:pull"],
+    }
+
+
+def test_an_identity_token_without_a_scope() -> None:
+    """Where nothing says what is needed, no scope is sent."""
+    registry = Guarded(challenge=f'Bearer realm="{REALM}"')
+
+    assert ask(Authority(Login("<token>", "", "", "canary"), secure=True), registry, None) == 200
+    assert set(form(registry.tokens[0])) == {"grant_type", "client_id", "refresh_token"}
+
+
+def test_a_renewed_identity_token_takes_the_olds_place() -> None:
+    """A service may give a new identity token with each answer, and take the old one no more."""
+    answers = [{"access_token": f"t{n}", "refresh_token": f"canary{n}"} for n in (1, 2)]
+    registry = Guarded(token_answers=iter(reply(200, a) for a in answers), valid={"Bearer t1", "Bearer t2"})
+    authority = Authority(Login("<token>", "", "", "canary0"), secure=True)
+
+    assert [ask(authority, registry, scope) for scope in (PULL, PUSH)] == [200, 200]
+    assert [form(sent)["refresh_token"] for sent in registry.tokens] == [["canary0"], ["canary1"]]
+
+
+def test_an_identity_token_is_no_password() -> None:
+    """A registry that asks for Basic isn't given it."""
+    script = Script([reply(401, www_authenticate="Basic")])
+
+    assert ask(Authority(Login("<token>", "", "", "canary"), secure=True), script) == 401
+    assert len(script.seen) == 1
+
+
+def test_a_registry_token_is_sent_as_it_is() -> None:
+    """No token service is asked, and a refused one isn't sent twice."""
+    registry = Guarded(valid={"Bearer ready"})
+    assert ask(Authority(Login("", "", "", "", "ready"), secure=True), registry) == 200
+    assert registry.tokens == []
+
+    refused = Guarded()
+    authority = Authority(Login("", "", "", "", "ready"), secure=True)
+    assert [ask(authority, refused), ask(authority, refused)] == [401, 401]
+    assert (len(refused.asked), refused.tokens) == (3, [])
+
+
+def test_logins_by_repository() -> None:
+    """A login is looked up for the repository that is asked for, and only once the registry wants one."""
+    looked: list[str] = []
+
+    def lookup(repository: str) -> Login | None:
+        looked.append(repository)
+        return Login(repository, "word") if repository else None
+
+    authority = Authority(lookup, secure=True)
+    script = Script([reply(200), reply(401, www_authenticate="Basic"), reply(200), reply(200), reply(200)])
+    ask(authority, script)
+    assert looked == []
+
+    for scope in (PULL, Scope("b", "pull"), None):
+        assert ask(authority, script, scope) == 200
+    assert set(looked) == {"a", "b", ""}
+    logins = [None, None, Login("a", "word").header, Login("b", "word").header, None]
+    assert [sent.headers.get("Authorization") for sent in script.seen] == logins
+
+
+# What a registry demands
+
+
+@pytest.mark.parametrize(
+    ("answer", "schemes"),
+    [
+        (reply(200), []),
+        (reply(401), []),
+        (reply(401, www_authenticate=f"Basic, {BEARER}"), ["basic", "bearer"]),
+    ],
+)
+def test_what_a_registry_demands(answer: Response, schemes: list[str]) -> None:
+    """It is asked without a login, whatever is known, and the empty header that says so isn't sent."""
+    script = Script([reply(401, www_authenticate="Basic"), reply(200), answer])
+    authority = Authority(LOGIN, secure=True)
+    ask(authority, script)
+
+    challenges = drive(ask_challenges(), lambda request: drive(authority.authorized(request), script))
+
+    assert [challenge.scheme for challenge in challenges] == schemes
+    assert dict(script.seen[-1].headers) == {}
+
+
+def test_a_host_that_is_no_registry() -> None:
+    """An answer that means neither is an error."""
+    with pytest.raises(ProtocolError, match="can't speak to the registry"):
+        drive(ask_challenges(), Script([reply(400)]))
