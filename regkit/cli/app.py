@@ -20,7 +20,11 @@ from regkit.errors import BuildFailed, RegkitError
 COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
     "inspect": "Show what a reference stands for, with its platforms.",
+    "copy": "Copy from any place to any place, byte for byte.",
     "tag": "List, set and remove tags.",
+    "manifest": "Get, look up, put and delete single manifests.",
+    "blob": "Get, look up and put single blobs.",
+    "resolve": "Tell which digest a name stands for.",
     "registry": "The embedded registry, for development and tests.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }

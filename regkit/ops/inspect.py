@@ -12,7 +12,6 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.tasks import each
-from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.targets.target import Target
 from regkit.targets.verified import read_all
@@ -73,10 +72,10 @@ class Inspection:
 def inspect(session: Session, location: Location, platform: Platform | None = None) -> Inspection:
     """Read what `location` names, or the image for `platform` in it; raise NotFound where it isn't there."""
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or _only_entry(target))
+        manifest = target.manifest(location.identifier or only_entry(target))
         name = str(location)
         if platform is not None and manifest.is_index:
-            child = _choose(name, manifest, platform)
+            child = choose(name, manifest, platform)
             manifest, name = target.manifest(child.digest), f"{name} ({child.platform})"
         if manifest.is_index:
             found = each(lambda child: _entry(target, child), manifest.manifests)
@@ -87,10 +86,10 @@ def inspect(session: Session, location: Location, platform: Platform | None = No
 def read_manifest(session: Session, location: Location, platform: Platform | None = None) -> Manifest:
     """Read only the bytes that `location` names, or those of the image for `platform` in it; raise NotFound."""
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or _only_entry(target))
+        manifest = target.manifest(location.identifier or only_entry(target))
         if platform is None or not manifest.is_index:
             return manifest
-        return target.manifest(_choose(str(location), manifest, platform).digest)
+        return target.manifest(choose(str(location), manifest, platform).digest)
 
 
 def _entry(target: Target, descriptor: Descriptor) -> Entry:
@@ -100,7 +99,8 @@ def _entry(target: Target, descriptor: Descriptor) -> Entry:
         return Entry(descriptor, None)
 
 
-def _choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
+def choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
+    """Find the image for a platform, compared after normalising; raise NotFound, and name what there is."""
     for child in index.manifests:
         if child.platform is not None and child.platform.normalized == platform.normalized:
             return child
@@ -118,8 +118,9 @@ def _config(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _only_entry(target: Target) -> str:
-    roots = target.roots if isinstance(target, Layout) else ()
+def only_entry(target: Target) -> str:
+    """Give the digest of the only thing that a layout lists; raise UsageError where there are more, or none."""
+    roots: tuple[Descriptor, ...] = getattr(target, "roots", ())
     if len(roots) != 1:
         names = ", ".join(target.tags()) or "no named one"
         raise UsageError(f"the layout has {len(roots)} entries", hint=f"name one of them: {names}")

@@ -1,0 +1,100 @@
+"""`regkit blob get|head|put`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regkit.cli.inspect import read_names
+from regkit.cli.options import globals_of
+from regkit.cli.output import write_json, write_lines
+
+if TYPE_CHECKING:
+    from regkit.protocol.flow import Source
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+
+Refs = Annotated[
+    list[str], typer.Argument(metavar="REF@DIGEST...", help="Blobs by digest; '-' reads references from stdin.")
+]
+
+
+@app.command()
+def get(
+    ctx: typer.Context,
+    refs: Refs,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", envvar="REGKIT_OUTPUT", help="A file; it is there whole, or not at all."),
+    ] = None,
+) -> None:
+    """Read a blob; its last bytes are handed on only when all of it has its digest."""
+    from regkit.errors import UsageError
+    from regkit.ops.content import opened_blob, save_blob
+    from regkit.targets.location import Location
+
+    locations = [Location.parse(text) for text in read_names(refs)]
+    if output is not None and len(locations) != 1:
+        raise UsageError(f"--output takes one blob, not {len(locations)}")
+    with globals_of(ctx).session() as session:
+        for location in locations:
+            if output is not None:
+                save_blob(session, location, output)
+                continue
+            with opened_blob(session, location) as stream:
+                shutil.copyfileobj(stream, sys.stdout.buffer, 1 << 20)
+
+
+@app.command()
+def head(ctx: typer.Context, refs: Refs) -> None:
+    """Write a blob's descriptor as JSON: digest and size. Reads none of it."""
+    from regkit.ops.content import find_blob
+    from regkit.targets.location import Location
+
+    locations = [Location.parse(text) for text in read_names(refs)]
+    with globals_of(ctx).session() as session:
+        found = [find_blob(session, location).to_json() for location in locations]
+    write_json(found[0] if len(found) == 1 else found)
+
+
+@app.command()
+def put(
+    ctx: typer.Context,
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="Or ocidir://DIR.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|-", exists=True, dir_okay=False, allow_dash=True, help="The content.")
+    ],
+) -> None:
+    """Put a blob there, unless it is there; its digest is printed."""
+    from regkit.ops.content import push_blob
+    from regkit.targets.location import Location
+
+    location = Location.parse(repository)
+    with globals_of(ctx).session() as session, _source(file) as source:
+        digest = push_blob(session, location, source)
+    write_lines([digest])
+
+
+@contextmanager
+def _source(file: Path) -> Iterator[Source]:
+    """Give content that can be read twice: what comes through a pipe is kept on disk meanwhile."""
+    from regkit.ops.content import File
+
+    if file.is_file() and str(file) != "-":
+        yield File(file)
+        return
+    with tempfile.NamedTemporaryFile() as kept:
+        if str(file) == "-":
+            shutil.copyfileobj(sys.stdin.buffer, kept, 1 << 20)
+        else:
+            with file.open("rb") as stream:
+                shutil.copyfileobj(stream, kept, 1 << 20)
+        kept.flush()
+        yield File(Path(kept.name))

@@ -1,0 +1,130 @@
+"""`regkit manifest get|head|put|rm`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regkit.cli.inspect import read_names
+from regkit.cli.options import globals_of
+from regkit.cli.output import safe, write_json, write_lines
+
+if TYPE_CHECKING:
+    from regkit.ops.content import Deletion
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+
+Refs = Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")]
+Wanted = Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")]
+
+
+@app.command()
+def get(ctx: typer.Context, refs: Refs, platform: Wanted = None) -> None:
+    """Write a manifest's bytes, untouched."""
+    from regkit.oci.platform import Platform
+    from regkit.ops.inspect import read_manifest
+    from regkit.targets.location import Location
+
+    locations = [Location.parse(text) for text in read_names(refs)]
+    wanted = Platform.parse(platform) if platform else None
+    with globals_of(ctx).session() as session:
+        for location in locations:
+            sys.stdout.buffer.write(read_manifest(session, location, wanted).raw)
+
+
+@app.command()
+def head(ctx: typer.Context, refs: Refs, platform: Wanted = None) -> None:
+    """Write the descriptor of a manifest as JSON: media type, digest, size. Costs no pull."""
+    from regkit.oci.platform import Platform
+    from regkit.ops.resolve import resolve
+    from regkit.targets.location import Location
+
+    locations = [Location.parse(text) for text in read_names(refs)]
+    wanted = Platform.parse(platform) if platform else None
+    with globals_of(ctx).session() as session:
+        found = [resolve(session, location, wanted).to_json() for location in locations]
+    write_json(found[0] if len(found) == 1 else found)
+
+
+@app.command()
+def put(
+    ctx: typer.Context,
+    ref: Annotated[str, typer.Argument(metavar="REF", help="Where to; without a tag it is put by its digest alone.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|-", exists=True, dir_okay=False, allow_dash=True, help="The document.")
+    ],
+    media_type: Annotated[
+        str | None, typer.Option(envvar="REGKIT_MEDIA_TYPE", help="Its media type, where it doesn't say so itself.")
+    ] = None,
+) -> None:
+    """Put a manifest's bytes there, untouched; its digest is printed."""
+    from regkit.errors import UsageError
+    from regkit.oci.manifest import MAX_SIZE
+    from regkit.ops.content import put_manifest, read_document
+    from regkit.targets.location import Location
+
+    location = Location.parse(ref)
+    if str(file) == "-":
+        raw = sys.stdin.buffer.read(MAX_SIZE + 1)
+    else:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_SIZE + 1)
+    if len(raw) > MAX_SIZE:
+        raise UsageError(f"{file} is larger than the {MAX_SIZE} bytes of a manifest")
+    manifest = read_document(raw, media_type)
+    with globals_of(ctx).session() as session:
+        digest = put_manifest(session, location, manifest)
+    write_lines([digest])
+
+
+@app.command("rm")
+def remove(
+    ctx: typer.Context,
+    refs: Annotated[
+        list[str], typer.Argument(metavar="REF@DIGEST...", help="References with a digest; '-' reads from stdin.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print what would be removed, change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,
+) -> None:
+    """Delete manifests, and with each every tag that stands on it. For a tag alone there is `tag rm`."""
+    from regkit.ops.content import delete_manifests, plan_deletion
+    from regkit.targets.location import Location
+
+    locations = [Location.parse(text) for text in read_names(refs)]
+    with globals_of(ctx).session() as session:
+        deletions = plan_deletion(session, locations)
+        lines = [line for deletion in deletions for line in _describe(deletion)]
+        if dry_run:
+            write_lines(lines)
+            return
+        if not yes:
+            _confirm(lines)
+        delete_manifests(session, deletions)
+
+
+def _describe(deletion: Deletion) -> Iterator[str]:
+    if deletion.descriptor is None:
+        yield f"remove {deletion.location} (not there)"
+        return
+    yield f"remove {deletion.location} ({deletion.descriptor.media_type})"
+    for tag in deletion.tags:
+        yield f"  with the tag {tag}"
+    for tag in deletion.parents:
+        yield f"  BREAKS {tag}, an index that lists it"
+
+
+def _confirm(lines: list[str]) -> None:
+    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
+    from regkit.errors import UsageError
+
+    sys.stderr.writelines(f"{safe(line)}\n" for line in lines)
+    if not sys.stdin.isatty():
+        raise UsageError("deleting manifests needs a confirmation, and nobody can be asked here", hint="add --yes")
+    if not typer.confirm("Delete them?", err=True):
+        raise UsageError("nothing was removed", hint="add --yes to remove without a question")

@@ -1,0 +1,120 @@
+"""`regkit blob get|head|put` as users run it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regkit.devregistry.app import DevRegistry
+from regkit.oci.digest import Digest
+from regkit.oci.layout import blob_path
+from tests.cli.test_commands import fails
+from tests.cli.test_resolve import piped
+from tests.ops.support import Served, serving
+from tests.ops.test_content import Spoiling
+from tests.protocol.support import upload
+from tests.support.command import output_of, regkit
+from tests.support.memory import peak_memory
+from tests.support.registries import embedded
+
+DATA = random.Random(5).randbytes(3_000_000)
+DIGEST = Digest.of(DATA)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+def test_there_and_back(served: Served, tmp_path: Path) -> None:
+    """From a file, from stdin and from a pipe; the bytes come back on stdout, or in a file."""
+    name, file, out = f"{served.host}/team/hello", tmp_path / "file", tmp_path / "out"
+    file.write_bytes(DATA)
+
+    assert output_of(regkit("blob", "put", name, file)) == f"{DIGEST}\n"
+    for source in ("-", "/dev/stdin"):
+        done = piped("blob", "put", f"{name}{len(source)}", source, given=DATA, home=tmp_path)
+        assert (done.returncode, done.stdout.decode()) == (0, f"{DIGEST}\n"), done.stderr
+    assert piped("blob", "get", f"{name}1@{DIGEST}", given=b"", home=tmp_path).stdout == DATA
+    assert output_of(regkit("blob", "get", f"{name}10@{DIGEST}", "--output", out)) == ""
+    assert out.read_bytes() == DATA
+    head = json.loads(output_of(regkit("blob", "head", f"{name}@{DIGEST}")))
+    assert head == {"mediaType": "application/octet-stream", "digest": DIGEST, "size": len(DATA)}
+    assert json.loads(output_of(regkit("blob", "head", f"{name}@{DIGEST}", f"{name}1@{DIGEST}"))) == [head, head]
+
+
+def test_a_broken_blob_leaves_nothing(tmp_path: Path) -> None:
+    """Neither a file, nor on stdout the last bytes that would make it look whole; exit code 7."""
+    registry = Spoiling()
+    upload(registry, "team/hello", DATA)
+    with serving(registry) as served:
+        name = f"{served.host}/team/hello@{DIGEST}"
+        shown = fails("blob", "get", name, "--output", str(tmp_path / "out"), code=7)
+        done = piped("blob", "get", name, given=b"", home=tmp_path)
+
+    assert "has the digest" in shown
+    assert list(tmp_path.iterdir()) == []
+    assert done.returncode == 7
+    assert len(done.stdout) < len(DATA)
+
+
+def test_what_is_not_there(served: Served, tmp_path: Path) -> None:
+    """Exit code 5; a tag is no blob, and one file takes one blob: exit code 2."""
+    name = f"{served.host}/team/hello"
+    out = str(tmp_path / "out")
+
+    for verb in ("get", "head"):
+        assert "no blob has this digest" in fails("blob", verb, f"{name}@{DIGEST}", code=5)
+        assert "doesn't name a blob" in fails("blob", verb, f"{name}:1", code=2)
+    two = fails("blob", "get", f"{name}@{DIGEST}", f"{name}@{DIGEST}", "--output", out, code=2)
+    assert "--output takes one blob, not 2" in two
+    assert "can't be written" in fails("blob", "get", stored(served.registry, name), "-o", "/proc/no/such", code=2)
+
+
+def stored(registry: DevRegistry, name: str) -> str:
+    """Put a blob there; give its name."""
+    upload(registry, "team/hello", b"small")
+    return f"{name}@{Digest.of(b'small')}"
+
+
+def test_a_layout(tmp_path: Path) -> None:
+    """A layout's directory takes blobs too, and gives them."""
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (tmp_path / "l" / "index.json").write_text('{"schemaVersion": 2, "manifests": []}')
+    place = f"ocidir://{tmp_path / 'l'}"
+
+    done = piped("blob", "put", place, "-", given=DATA, home=tmp_path)
+
+    assert done.stdout.decode().strip() == DIGEST
+    assert (tmp_path / "l" / blob_path(DIGEST)).read_bytes() == DATA
+    assert piped("blob", "get", f"{place}@{DIGEST}", given=b"", home=tmp_path).stdout == DATA
+
+
+def test_large_blobs_are_streamed(tmp_path: Path) -> None:
+    """The memory is the same for 100 MB as for a few bytes, both ways."""
+    large, out = tmp_path / "large", tmp_path / "out"
+    with large.open("wb") as file:
+        file.truncate(100_000_000)
+    with embedded(tmp_path / "registry") as registry:
+        name = f"{registry.host}/team/large"
+        put = peak_memory("blob", "put", name, large, home=tmp_path)
+        digest = output_of(regkit("blob", "put", name, large)).strip()
+        got = peak_memory("blob", "get", f"{name}@{digest}", "--output", out, home=tmp_path)
+
+    assert out.stat().st_size == 100_000_000
+    assert max(put, got) < 80_000_000
+
+
+def test_put_names_a_repository_only(served: Served, tmp_path: Path) -> None:
+    """A blob has no tag."""
+    (tmp_path / "file").write_bytes(b"x")
+
+    shown = fails("blob", "put", f"{served.host}/team/hello:1", str(tmp_path / "file"), code=2)
+
+    assert "a blob is named by its digest alone" in shown

@@ -1,0 +1,66 @@
+"""`regkit resolve` as users run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regkit.targets.layout import Layout
+from tests.cli.test_commands import fails
+from tests.ops.support import Served, attested_layout, serving
+from tests.ops.test_publish import release
+from tests.support.command import clean_environment, output_of, regkit
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving() as served:
+        release(served, attested_layout(tmp_path / "layout", "linux/amd64", "linux/arm64"))
+        served.access.clear()
+        yield served
+
+
+def piped(*arguments: str | Path, given: bytes, home: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run `regkit` with something on its stdin; what it wrote stays bytes."""
+    argv = [sys.executable, "-m", "regkit", *map(str, arguments)]
+    return subprocess.run(argv, input=given, capture_output=True, check=False, env=clean_environment(home), timeout=60)
+
+
+def test_names_become_digests(served: Served, tmp_path: Path) -> None:
+    """A line each, in the order that was given; names on stdin are read too, and a layout has digests as well."""
+    name = f"{served.host}/team/hello"
+    layout = f"oci:{tmp_path / 'layout'}:built"
+    digest, built = served.tags()["1.2"], Layout(tmp_path / "layout").roots[0].digest
+
+    done = piped("resolve", layout, "-", given=f"{name}:1.2\n\n{name}:latest\n".encode(), home=tmp_path)
+
+    assert done.stdout.decode().splitlines() == [
+        f"ocidir://{tmp_path / 'layout'}@{built}",
+        f"{name}@{digest}",
+        f"{name}@{digest}",
+    ]
+
+
+def test_a_platform(served: Served) -> None:
+    """--platform gives the image's digest; JSON has the descriptor with it."""
+    name = f"{served.host}/team/hello"
+    line = output_of(regkit("resolve", f"{name}:1", "--platform", "linux/arm64/v8")).strip()
+    document = json.loads(output_of(regkit("resolve", f"{name}:1", "--format", "json", "--platform", "arm64")))
+
+    assert document["schema"] == 1
+    (result,) = document["results"]
+    assert line == result["name"] == f"{name}@{result['digest']}"
+    assert result["platform"] == {"architecture": "arm64", "os": "linux"}
+    assert "has no image for linux/s390x" in fails("resolve", f"{name}:1", "--platform", "s390x", code=5)
+
+
+def test_what_is_not_there(served: Served) -> None:
+    """One name that stands for nothing fails the call: no list that is shorter than what was asked."""
+    name = f"{served.host}/team/hello"
+
+    assert f"regkit: error: {name}:9 isn't there" in fails("resolve", f"{name}:1", f"{name}:9", code=5)
