@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regkit.errors import ContentMismatch, ProtocolError, UsageError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -18,13 +18,22 @@ def head_manifest(repository: str, name: str) -> Flow[Descriptor | None]:
     response = yield Request("HEAD", f"/v2/{repository}/manifests/{name}", _ACCEPT, scope=scope)
     if response.status == 404:
         return None
-    expect(response, 200, what=f"look up {name} in {repository}")
+    expect(response, 200, 405, what=f"look up {name} in {repository}")
     digest, length = response.headers.get("docker-content-digest"), response.headers.get("content-length", "")
     kind = mediatype.essence(response.headers.get("content-type", ""))
-    if digest is None or not length.isdecimal() or kind not in mediatype.MANIFESTS:
-        # Old registries leave these out of HEAD: the bytes themselves tell.
-        return (yield from get_manifest(repository, name)).descriptor
+    if response.status == 405 or digest is None or not length.isdecimal() or kind not in mediatype.MANIFESTS:
+        # Old registries leave these out of HEAD, or know no HEAD: the bytes themselves tell.
+        return (yield from _read_descriptor(repository, name))
     return Descriptor(kind, _digest(digest), int(length))
+
+
+def _read_descriptor(repository: str, name: str) -> Flow[Descriptor | None]:
+    try:
+        manifest = yield from get_manifest(repository, name)
+    except NotFound:
+        return None
+    digest = _digest(name) if ":" in name else manifest.digest
+    return Descriptor(manifest.media_type, digest, len(manifest.raw))
 
 
 def get_manifest(repository: str, name: str) -> Flow[Manifest]:
@@ -41,10 +50,15 @@ def get_manifest(repository: str, name: str) -> Flow[Manifest]:
     return Manifest.parse(raw, response.headers.get("content-type"))
 
 
-def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[None]:
-    """Write a manifest's bytes under a tag or its digest; raise ContentMismatch where the registry saw others."""
+def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[Digest | None]:
+    """Write a manifest's bytes under a tag or its digest; raise ContentMismatch where the registry saw others.
+
+    Give the digest of its subject where the registry keeps no list of referrers, and the client has to
+    (distribution-spec, Pushing manifests with Subject); else None.
+    """
     if len(manifest.raw) > MAX_SIZE:
         raise UsageError(f"the manifest {manifest.digest} is larger than the {MAX_SIZE} bytes that registries take")
+    subject = manifest.subject
     response = yield Request(
         "PUT",
         f"/v2/{repository}/manifests/{name}",
@@ -54,6 +68,7 @@ def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[None]:
     )
     expect(response, 201, 200, 202, what=f"write {name} in {repository}")
     _check_returned(response, manifest)
+    return subject.digest if subject and "oci-subject" not in response.headers else None
 
 
 def delete_manifest(repository: str, digest: Digest) -> Flow[bool]:

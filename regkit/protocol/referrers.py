@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from regkit.errors import NotFound, ProtocolError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
 from regkit.protocol.flow import Flow, Request, Response, Scope, expect
-from regkit.protocol.manifest import get_manifest
+from regkit.protocol.manifest import get_manifest, put_manifest
 from regkit.protocol.page import next_page
 
 MAX_REFERRERS = 100_000
@@ -70,6 +70,37 @@ def get_fallback(repository: str, digest: Digest) -> Flow[Manifest | None]:
     if index.media_type != mediatype.OCI_INDEX:
         raise ProtocolError(f"{tag} in {repository} isn't a list of referrers, but {index.media_type}")
     return index
+
+
+def edit_fallback(
+    repository: str, subject: Digest, *, add: Descriptor | None = None, remove: Digest | None = None
+) -> Flow[bool]:
+    """Bring the list at the fallback tag nearer to what is wanted; True where it was so already.
+
+    Nothing keeps two clients from writing it at the same time, so one update may be lost: this is to be run until it
+    finds nothing to do, which reads back what was written (distribution-spec, Referrers Tag Schema).
+    """
+    index = yield from get_fallback(repository, subject)
+    listed = index.manifests if index else ()
+    wanted = tuple(each for each in listed if each.digest != remove)
+    if add is not None and add not in wanted:
+        wanted = (*(each for each in wanted if each.digest != add.digest), add)
+    if wanted == listed:
+        return True
+    start = index.document if index else {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX}
+    document = {**start, "manifests": [each.to_json() for each in wanted]}
+    edited = Manifest(mediatype.OCI_INDEX, canonical_json(document))
+    yield from put_manifest(repository, fallback_tag(subject), edited)
+    return False
+
+
+def subject_of(repository: str, digest: Digest) -> Flow[Digest | None]:
+    """Tell what a manifest refers to; None where it doesn't, isn't there, or can't be read."""
+    try:
+        manifest = yield from get_manifest(repository, digest)
+        return manifest.subject.digest if manifest.subject else None
+    except (NotFound, ProtocolError, ContentMismatch):
+        return None
 
 
 def _is_index(response: Response) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import BinaryIO, Self, TypeVar
 
-from regkit.errors import AccessDenied, RegkitError
+from regkit.errors import AccessDenied, RegkitError, Unavailable
 from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -14,13 +16,17 @@ from regkit.oci.reference import Reference
 from regkit.protocol.blob import Upload, cancel_upload, delete_blob, get_blob, head_blob, mount_blob, push_blob
 from regkit.protocol.flow import Flow, Source
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
-from regkit.protocol.referrers import list_referrers
+from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
+from regkit.protocol.retry import delay
 from regkit.protocol.tag import delete_tag, list_tags
 from regkit.targets.target import Target
 from regkit.targets.verified import VerifiedSource, read_all
 from regkit.transport.session import Session
 
 T = TypeVar("T")
+
+EDITS = 5
+"""How many updates of the list of referrers at a fallback tag may get lost before it is given up."""
 
 
 class Repository:
@@ -31,6 +37,7 @@ class Repository:
         self._registry, self._path = reference.registry, reference.repository
         self.name = reference.name
         self._uploads: dict[Digest, Upload] = {}
+        self._editing = threading.Lock()
 
     def __enter__(self) -> Self:
         """Open it; the session stays its owner's."""
@@ -82,7 +89,11 @@ class Repository:
             report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
             return
         manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
-        self._run(put_manifest(self._path, name or descriptor.digest, manifest))
+        unlisted = self._run(put_manifest(self._path, name or descriptor.digest, manifest))
+        if unlisted is not None and descriptor.platform is None:
+            # What an index lists carries a platform, and is found there: it gets no list of referrers (ADR 0401).
+            digest = manifest.digest if name else descriptor.digest
+            self._edit_fallback(unlisted, add=replace(manifest.as_referrer, digest=digest))
         report(ManifestPushed(descriptor, name))
 
     def untag(self, tag: str) -> bool:
@@ -104,12 +115,33 @@ class Repository:
 
     def delete(self, descriptor: Descriptor) -> bool:
         """Remove a manifest with all its tags, or a blob; False where the registry can't."""
-        flow = delete_manifest if descriptor.is_manifest else delete_blob
-        return self._run(flow(self._path, descriptor.digest))
+        if not descriptor.is_manifest:
+            return self._run(delete_blob(self._path, descriptor.digest))
+        subject = self._run(subject_of(self._path, descriptor.digest))
+        if not self._run(delete_manifest(self._path, descriptor.digest)):
+            return False
+        if subject is not None and self._run(ask_referrers(self._path, subject)) is None:
+            self._edit_fallback(subject, remove=descriptor.digest)
+        return True
 
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
         """Ask the referrers API, or read the fallback tag where there is none."""
         return self._run(list_referrers(self._path, digest, artifact_type))
+
+    def _edit_fallback(self, subject: Digest, *, add: Descriptor | None = None, remove: Digest | None = None) -> None:
+        """Edit the list at the fallback tag until it stands; threads do it one after the other."""
+        from random import random  # only contention pays for it
+
+        with self._editing:
+            for attempt in range(EDITS + 1):
+                if attempt > 1:
+                    self._session.sleep(delay(attempt, None, random()) or 0)  # noqa: S311 - no secret
+                if self._run(edit_fallback(self._path, subject, add=add, remove=remove)):
+                    return
+        raise Unavailable(
+            f"the list of referrers {fallback_tag(subject)} in {self.name} doesn't stay as it was written",
+            hint="others are writing it at the same time: try again later",
+        )
 
     def _run(self, flow: Flow[T]) -> T:
         try:

@@ -7,7 +7,7 @@ from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
 from regkit.protocol.flow import drive
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
 from tests.protocol.support import Script, Wire, errors, finish, image, reply
@@ -205,3 +205,32 @@ def test_a_registry_may_answer_with_another_algorithm() -> None:
     finish(put_manifest("a", sha512, MANIFEST), reply(201, docker_content_digest=sha512))
     with pytest.raises(ContentMismatch, match="stored sha512"):
         finish(put_manifest("a", "1", MANIFEST), reply(201, docker_content_digest=Digest.of(b"x", "sha512")))
+
+
+def test_a_registry_that_knows_no_head() -> None:
+    """405 to HEAD proves nothing: the manifest is read instead, and may be missing then."""
+    sha512 = Digest.of(RAW, "sha512")
+    read = reply(200, RAW, content_type=mediatype.OCI_MANIFEST)
+
+    assert finish(head_manifest("a", "1"), reply(405), read) == MANIFEST.descriptor
+    assert finish(head_manifest("a", "1"), reply(405), reply(404)) is None
+    read = reply(200, RAW, content_type=mediatype.OCI_MANIFEST)
+    assert finish(head_manifest("a", sha512), reply(405), read) == Descriptor(mediatype.OCI_MANIFEST, sha512, len(RAW))
+
+
+def with_subject(subject: object) -> Manifest:
+    return Manifest(mediatype.OCI_MANIFEST, canonical_json({"layers": [], "subject": subject}))
+
+
+def test_a_registry_that_lists_referrers_says_so() -> None:
+    """`OCI-Subject` in the answer: nothing is left to do. Without it, the subject's list is the client's."""
+    referrer = with_subject(MANIFEST.descriptor.to_json())
+
+    assert finish(put_manifest("a", "1", referrer), reply(201, oci_subject=DIGEST)) is None
+    assert finish(put_manifest("a", "1", referrer), reply(201)) == DIGEST
+
+
+def test_a_broken_subject_is_not_sent() -> None:
+    """What refers to nothing that can be named is refused before it is sent."""
+    with pytest.raises(ProtocolError, match="lacks its mediaType or digest"):
+        finish(put_manifest("a", "1", with_subject({})))

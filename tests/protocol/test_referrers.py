@@ -11,7 +11,7 @@ from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.protocol import referrers
 from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.manifest import put_manifest
-from regkit.protocol.referrers import fallback_tag, list_referrers
+from regkit.protocol.referrers import edit_fallback, fallback_tag, get_fallback, list_referrers, subject_of
 from tests.protocol.support import ORIGIN, Script, Wire, finish, path, reply, upload
 
 SUBJECT = assemble_index((), {"this": "is signed"})
@@ -135,3 +135,84 @@ def test_the_fallback_tags_name() -> None:
     """Algorithm, a dash, hex: cut to 64 characters, which a sha512 needs."""
     assert fallback_tag(Digest(f"sha256:{'a' * 64}")) == f"sha256-{'a' * 64}"
     assert fallback_tag(Digest(f"sha512:{'b' * 128}")) == f"sha512-{'b' * 64}"
+
+
+# The list at the fallback tag
+
+
+def listed(wire: Wire) -> tuple[Descriptor, ...]:
+    index = drive(get_fallback("a", SUBJECT.digest), wire)
+    return index.manifests if index else ()
+
+
+def test_a_list_is_begun_and_added_to() -> None:
+    """Each referrer is added behind the others, with type and annotations; where it stands, nothing is written."""
+    wire = Wire()
+    push(wire.registry, *(many := [referrer(number) for number in range(3)]))
+
+    for manifest in many:
+        assert not drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+        assert drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+
+    assert listed(wire) == tuple(manifest.as_referrer for manifest in many)
+    assert wire.methods.count("PUT") == len(many)
+
+
+def test_a_referrer_is_listed_once() -> None:
+    """One that another client listed without annotations is listed anew, not twice."""
+    wire = Wire()
+    push(wire.registry, manifest := referrer())
+    drive(edit_fallback("a", SUBJECT.digest, add=manifest.descriptor), wire)
+
+    drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+
+    assert listed(wire) == (manifest.as_referrer,)
+
+
+def test_a_referrer_is_taken_from_the_list() -> None:
+    """Only that one goes; one that isn't listed is gone already, and no list is written for that."""
+    wire = Wire()
+    push(wire.registry, first := referrer(1), second := referrer(2))
+    assert drive(edit_fallback("a", SUBJECT.digest, remove=first.digest), wire)
+    for manifest in (first, second):
+        drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+
+    assert not drive(edit_fallback("a", SUBJECT.digest, remove=first.digest), wire)
+
+    assert listed(wire) == (second.as_referrer,)
+
+
+def test_what_else_the_list_says_is_kept() -> None:
+    """Fields and annotations that another client wrote into the index survive."""
+    wire = Wire()
+    push(wire.registry, manifest := referrer())
+    theirs = Manifest(mediatype.OCI_INDEX, canonical_json({**SUBJECT.document, "x-field": [1]}))
+    drive(put_manifest("a", fallback_tag(SUBJECT.digest), theirs), wire)
+
+    drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+
+    index = drive(get_fallback("a", SUBJECT.digest), wire)
+    assert index is not None
+    assert index.document == {**theirs.document, "manifests": [manifest.as_referrer.to_json()]}
+
+
+def test_a_list_that_is_none_is_not_overwritten() -> None:
+    """Somebody else's manifest at that tag stays, and the failure says so."""
+    wire = Wire()
+    push(wire.registry, manifest := referrer())
+    drive(put_manifest("a", fallback_tag(SUBJECT.digest), manifest), wire)
+
+    with pytest.raises(ProtocolError, match="isn't a list of referrers"):
+        drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+    assert wire.methods == ["PUT", "GET"]
+
+
+def test_what_a_manifest_refers_to() -> None:
+    """Known before it is deleted; what can't be read refers to nothing."""
+    wire = Wire()
+    push(wire.registry, manifest := referrer(), SUBJECT)
+
+    assert drive(subject_of("a", manifest.digest), wire) == SUBJECT.digest
+    assert drive(subject_of("a", SUBJECT.digest), wire) is None
+    assert drive(subject_of("a", Digest.of(b"gone")), wire) is None
+    assert finish(subject_of("a", manifest.digest), reply(200, b"other bytes")) is None
