@@ -25,6 +25,7 @@ COMMANDS = {
     "manifest": "Get, look up, put and delete single manifests.",
     "blob": "Get, look up and put single blobs.",
     "resolve": "Tell which digest a name stands for.",
+    "verify": "Look whether all of a release is there.",
     "registry": "The embedded registry, for development and tests.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }

@@ -1,0 +1,292 @@
+"""Copy: from any target to any target, byte for byte; content first, names last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from regkit.errors import NotFound, UsageError
+from regkit.events import ContentExists, Note, StageStarted, TagKept
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.platform import Platform
+from regkit.ops.entries import choose_platforms
+from regkit.ops.graph import Graph, Node, read_node, walk
+from regkit.ops.naming import Naming, put_names
+from regkit.ops.places import check_no_name, destination_name, open_destination, place_name, source_name
+from regkit.ops.tasks import each
+from regkit.protocol.flow import Bytes
+from regkit.targets.location import Location
+from regkit.targets.repository import Repository
+from regkit.targets.target import Target
+from regkit.transport.session import Session
+
+_STANDS = "it stands there already"
+
+
+@dataclass(frozen=True, slots=True)
+class CopySpec:
+    """What is copied, and how. `force` asks for all content, also where the tag stands on its digest already."""
+
+    source: Location
+    destination: Location
+    platforms: tuple[Platform, ...] = ()
+    referrers: bool = False
+    all_tags: bool = False
+    no_clobber: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A name at the destination, None where there is only the digest; `kept` says why it wasn't written."""
+
+    tag: str | None
+    digest: Digest
+    previous: Digest | None = None
+    kept: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object."""
+        return {"tag": self.tag, "digest": self.digest, "previous": self.previous, "kept": self.kept or None}
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """What is at the destination now, or would be; and the content that wasn't there before."""
+
+    source: Location
+    destination: Location
+    outcomes: tuple[Outcome, ...]
+    manifests: tuple[Descriptor, ...]
+    blobs: tuple[Descriptor, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names to pull by, with the tag where many were copied."""
+        many = len(self.outcomes) > 1
+        name = place_name(self.destination)
+        return tuple(f"{name}{f':{o.tag}' if many else ''}@{o.digest}" for o in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document."""
+        return {
+            "schema": 1,
+            "source": place_name(self.source),
+            "destination": place_name(self.destination),
+            "tags": [outcome.to_json() for outcome in self.outcomes],
+            "manifests": [descriptor.to_json() for descriptor in self.manifests],
+            "blobs": [descriptor.to_json() for descriptor in self.blobs],
+        }
+
+
+def copy(session: Session, spec: CopySpec, *, dry_run: bool = False) -> CopyResult:
+    """Copy what `spec.source` names, or all its tags; with `dry_run` only say what would be.
+
+    No tag is written before all content is there. A manifest that is there isn't sent again, and its blobs aren't
+    asked for. Raise NotFound where the source lacks something, UsageError, Refused for what can't be copied.
+    """
+    with ExitStack() as stack:
+        source = stack.enter_context(spec.source.open(session))
+        destination = open_destination(session, spec.destination)
+        if not dry_run:
+            stack.enter_context(destination)
+        return _Copy(session, spec, source, destination).run(dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A name at the source, and what it is to be called at the destination; `tag` None: only its digest."""
+
+    name: str
+    tag: str | None
+    expected: Digest | None = None
+
+
+class _Copy:
+    """One copy under way."""
+
+    def __init__(self, session: Session, spec: CopySpec, source: Target, destination: Target) -> None:
+        self._session, self._spec = session, spec
+        self._source, self._destination = source, destination
+        self._new = False
+        """Whether the destination has no tags at all: then nothing is asked for beforehand."""
+
+    def run(self, *, dry_run: bool) -> CopyResult:
+        """Look, decide, then act."""
+        self._session.report(StageStarted("plan", f"reading {place_name(self._spec.source)}"))
+        wishes = self._wishes()
+        standing = self._standing(wishes)
+        kept, left = self._settle(wishes, standing)
+        nodes = self._read([wish.name for wish in left])
+        self._check(left, nodes)
+        namings, more = _decide(self._spec, left, nodes, standing)
+        for outcome in (*kept, *more):
+            if outcome.kept:
+                self._session.report(TagKept(str(outcome.tag), outcome.kept))
+        roots = [node for node, outcome in zip(nodes, more, strict=True) if outcome.digest == node.descriptor.digest]
+        graph = walk(self._source, roots, referrers=self._spec.referrers)
+        absent = self._absent(graph.nodes)
+        blobs = self._wanted_blobs(absent)
+        if dry_run:
+            there = each(self._destination.exists, blobs)
+            blobs = [blob for blob, is_there in zip(blobs, there, strict=True) if not is_there]
+        else:
+            self._session.report(StageStarted("push", f"copying to {place_name(self._spec.destination)}"))
+            blobs = self._bring_blobs(blobs)
+            self._bring_manifests(graph, {node.descriptor.digest for node in absent}, namings)
+            put_names(self._session, self._destination, namings, ordered=False)
+        outcomes = {outcome.tag: outcome for outcome in (*kept, *more)}
+        return CopyResult(
+            self._spec.source,
+            self._spec.destination,
+            tuple(outcomes[wish.tag] for wish in wishes),
+            tuple(node.descriptor for node in absent),
+            tuple(blobs),
+        )
+
+    def _wishes(self) -> list[_Wish]:
+        spec = self._spec
+        if not spec.all_tags:
+            name, tag = source_name(self._source, spec.source)
+            return [_Wish(name, *destination_name(spec.destination, tag))]
+        for location in (spec.source, spec.destination):
+            check_no_name(location)
+        tags = self._source.tags()
+        if not tags:
+            raise NotFound(
+                f"{place_name(spec.source)} has no tags", hint="it doesn't exist, or nothing is tagged in it"
+            )
+        return [_Wish(tag, tag) for tag in tags]
+
+    def _standing(self, wishes: Sequence[_Wish]) -> dict[str, Digest]:
+        """Tell where the tags that are to be written stand at the destination."""
+        tags = [wish.tag for wish in wishes if wish.tag is not None]
+        if self._spec.all_tags:
+            there = set(self._destination.tags())
+            self._new = not there
+            tags = [tag for tag in tags if tag in there]
+        found = each(self._destination.resolve, tags)
+        return {tag: at.digest for tag, at in zip(tags, found, strict=True) if at is not None}
+
+    def _settle(self, wishes: Sequence[_Wish], standing: dict[str, Digest]) -> tuple[list[Outcome], list[_Wish]]:
+        """Part the tags that need no reading: HEAD costs no pull at a hub, where GET does."""
+        if self._spec.platforms or self._spec.referrers or self._spec.force:
+            return [], list(wishes)
+        asked = [wish for wish in wishes if wish.tag in standing and wish.expected is None]
+        at_source = dict(zip(asked, each(lambda wish: self._source.resolve(wish.name), asked), strict=True))
+        kept, left = [], []
+        for wish in wishes:
+            found = at_source.get(wish)
+            outcome = found and wish.tag and _keep(self._spec, wish.tag, found.digest, standing)
+            if outcome:
+                kept.append(outcome)
+            else:
+                left.append(wish)
+        return kept, left
+
+    def _read(self, names: Sequence[str]) -> list[Node]:
+        """Read what is named, and leave only the platforms that are asked for."""
+        spec = self._spec
+        nodes = each(self._read_one, names)
+        if not spec.platforms:
+            return nodes
+        chosen = []
+        for name, node in zip(names, nodes, strict=True):
+            rest = choose_platforms(self._source, f"{place_name(spec.source)} ({name})", node, spec.platforms)
+            if rest is not node:
+                only = ", ".join(map(str, spec.platforms))
+                new, old = rest.descriptor.digest, node.descriptor.digest
+                self._session.report(Note(f"the index for only {only} is {new}, where the whole one is {old}"))
+            chosen.append(rest)
+        return chosen
+
+    def _read_one(self, name: str) -> Node:
+        # A registry's tags stand on sha256; a layout says itself on what its names do.
+        there = None if isinstance(self._source, Repository) else self._source.resolve(name)
+        return read_node(self._source, there.digest if there else name)
+
+    def _check(self, wishes: Sequence[_Wish], nodes: Sequence[Node]) -> None:
+        for wish, node in zip(wishes, nodes, strict=True):
+            if wish.expected not in (None, node.descriptor.digest):
+                raise UsageError(
+                    f"{self._spec.destination} names a digest, but what is to be copied is {node.descriptor.digest}",
+                    hint="leave the digest out, or name a tag",
+                )
+
+    def _absent(self, nodes: Sequence[Node]) -> list[Node]:
+        """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
+        if self._new:
+            return list(nodes)
+        there = each(lambda node: self._destination.exists(node.descriptor), nodes)
+        absent = []
+        for node, is_there in zip(nodes, there, strict=True):
+            if is_there:
+                self._session.report(ContentExists(node.descriptor))
+            else:
+                absent.append(node)
+        return absent
+
+    def _wanted_blobs(self, nodes: Iterable[Node]) -> list[Descriptor]:
+        """Give every blob once; one with URLs of its own only where the source has it (image-spec, descriptor.md)."""
+        blobs = {blob.digest: blob for node in nodes for blob in node.blobs}
+        foreign = [blob for blob in blobs.values() if blob.extra.get("urls")]
+        for blob, there in zip(foreign, each(self._source.exists, foreign), strict=True):
+            if not there:
+                self._session.report(Note(f"the layer {blob.digest} stays where its URLs lead: the source lacks it"))
+                del blobs[blob.digest]
+        return list(blobs.values())
+
+    def _bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+        """Bring blobs over, side by side; give those that weren't there."""
+        new = each(self._bring, blobs)
+        return [blob for blob, is_new in zip(blobs, new, strict=True) if is_new]
+
+    def _bring(self, blob: Descriptor) -> bool:
+        """Share a blob within a registry, else stream it; one open upload or download a blob, and no file."""
+        if self._destination.mount(blob, self._source):
+            self._session.report(ContentExists(blob))
+            return False
+        if not self._new and self._destination.exists(blob):
+            self._session.report(ContentExists(blob))
+            return False
+        self._destination.push(blob, self._source.fetch(blob))
+        return True
+
+    def _bring_manifests(self, graph: Graph, absent: set[Digest], namings: Sequence[Naming]) -> None:
+        """Push by digest, level by level, what isn't pushed under a name in the end anyway."""
+        inner = {child.digest for node in graph.nodes for child in node.children}
+        named = {naming.node.manifest.digest for naming in namings} - inner
+        for level in graph.levels:
+            todo = [node for node in level if node.descriptor.digest in absent - named]
+            each(lambda node: self._destination.push(node.descriptor, Bytes(node.manifest.raw)), todo)
+
+
+def _keep(spec: CopySpec, tag: str, digest: Digest, standing: dict[str, Digest]) -> Outcome | None:
+    """Decide whether a tag is left as it is, and why; None where it is to be written."""
+    there = standing.get(tag)
+    if there == digest and not spec.force:
+        return Outcome(tag, digest, there, _STANDS)
+    if there is not None and there != digest and spec.no_clobber:
+        return Outcome(tag, there, there, f"it stands on {there}, and nothing is to be replaced")
+    return None
+
+
+def _decide(
+    spec: CopySpec, wishes: Sequence[_Wish], nodes: Sequence[Node], standing: dict[str, Digest]
+) -> tuple[list[Naming], list[Outcome]]:
+    """Decide for each name that was read whether it is written; give those, and what comes of all."""
+    namings: list[Naming] = []
+    outcomes: list[Outcome] = []
+    for wish, node in zip(wishes, nodes, strict=True):
+        digest = node.descriptor.digest
+        if wish.tag is None:
+            outcomes.append(Outcome(None, digest))
+            continue
+        kept = _keep(spec, wish.tag, digest, standing)
+        outcomes.append(kept or Outcome(wish.tag, digest, standing.get(wish.tag)))
+        if kept is None:
+            namings.append(Naming(wish.tag, node, standing.get(wish.tag)))
+    return namings, outcomes

@@ -1,0 +1,123 @@
+"""The entries that indexes are made of: nested indexes opened, platforms known, attestations paired."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from regkit.errors import NotFound, ProtocolError
+from regkit.oci.annotation import REF_NAME
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
+from regkit.oci.platform import Platform
+from regkit.ops.graph import MAX_DEPTH, Node, read_node
+from regkit.ops.tasks import each
+from regkit.targets.target import Target
+from regkit.targets.verified import read_all
+
+
+def flatten(target: Target, root: Node, depth: int = MAX_DEPTH) -> tuple[Descriptor, ...]:
+    """Give the entries that `root` brings into an index, in its order: itself, or what it lists.
+
+    Nested indexes are opened; what was said of one is said of the images in it, unless they say it themselves. Where
+    no descriptor tells a platform the configuration does; an artifact has none.
+    """
+    if depth == 0:
+        raise ProtocolError(f"indexes are nested more than {MAX_DEPTH} deep")
+    if not root.manifest.is_index:
+        return (_complete(target, root.descriptor, root.manifest),)
+    groups = each(lambda child: _entries(target, child, depth), root.manifest.manifests)
+    return tuple(entry for group in groups for entry in group)
+
+
+def _entries(target: Target, child: Descriptor, depth: int) -> tuple[Descriptor, ...]:
+    if child.is_index:
+        inner = flatten(target, read_node(target, child.digest), depth - 1)
+        return tuple(
+            d if d.attests else replace(d, annotations={**_without_name(child), **d.annotations}) for d in inner
+        )
+    if child.platform is not None or child.attests or not child.is_manifest:
+        return (child,)
+    return (_complete(target, child, target.manifest(child.digest)),)
+
+
+def _complete(target: Target, descriptor: Descriptor, manifest: Manifest) -> Descriptor:
+    return replace(
+        descriptor,
+        platform=descriptor.platform or read_platform(target, manifest),
+        annotations=_without_name(descriptor),
+        artifact_type=descriptor.artifact_type or _artifact_type(manifest),
+    )
+
+
+def _without_name(descriptor: Descriptor) -> dict[str, str]:
+    """Leave out a name that only a layout gives."""
+    return {key: value for key, value in descriptor.annotations.items() if key != REF_NAME}
+
+
+def _artifact_type(manifest: Manifest) -> str | None:
+    kind = manifest.document.get("artifactType")
+    return kind if isinstance(kind, str) and kind else None
+
+
+def read_platform(target: Target, manifest: Manifest) -> Platform | None:
+    """Read the platform from an image's configuration (image-spec, config.md); None for what isn't an image."""
+    if manifest.is_index or manifest.config is None or manifest.config.size > MAX_SIZE:
+        return None
+    try:
+        document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    found = Platform.from_json(document)
+    return found if found.os and found.architecture else None
+
+
+def fits(asked: Platform, there: Platform | None) -> bool:
+    """Compare after normalising; `os.version` and `os.features` count only where they are asked for."""
+    if there is None or there.is_unknown:
+        return False
+    wanted, found = asked.normalized, there.normalized
+    return (
+        (wanted.os, wanted.architecture, wanted.variant) == (found.os, found.architecture, found.variant)
+        and wanted.os_version in ("", found.os_version)
+        and set(wanted.os_features) <= set(found.os_features)
+    )
+
+
+def with_attestations(entries: Iterable[Descriptor], images: Collection[Digest]) -> Iterator[Descriptor]:
+    """Give the images and all that attests them, in the order in which they came."""
+    for entry in entries:
+        if (entry.attests or entry.digest) in images:
+            yield entry
+
+
+def list_platforms(entries: Iterable[Descriptor]) -> str:
+    """Name the platforms, for a message."""
+    there = (str(e.platform) for e in entries if e.platform is not None and not e.platform.is_unknown)
+    return ", ".join(dict.fromkeys(there)) or "none"
+
+
+def choose_platforms(target: Target, name: str, root: Node, asked: Sequence[Platform]) -> Node:
+    """Give the index over the images for the platforms `asked` and their attestations; all else in it stays.
+
+    An index that holds nothing else is given back as it is, an image too. Raise NotFound where a platform is missing.
+    """
+    entries = flatten(target, root)
+    for platform in asked:
+        if not any(fits(platform, entry.platform) for entry in entries):
+            raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {list_platforms(entries)}")
+    images = {entry.digest for entry in entries if any(fits(platform, entry.platform) for platform in asked)}
+    kept = tuple(with_attestations(entries, images))
+    listed = root.manifest.manifests
+    if not root.manifest.is_index or [entry.digest for entry in kept] == [entry.digest for entry in listed]:
+        return root
+    raw: dict[str, Any] = {item["digest"]: item for item in root.manifest.document["manifests"]}
+    children = [raw.get(entry.digest, entry.to_json()) for entry in kept]
+    written = canonical_json({**root.manifest.document, "manifests": children})
+    manifest = Manifest(root.manifest.media_type, written)
+    return Node(manifest.descriptor, manifest)

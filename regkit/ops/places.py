@@ -1,0 +1,66 @@
+"""What a location means as the source, and as the destination, of content."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from regkit.errors import UsageError
+from regkit.oci.annotation import REF_NAME
+from regkit.oci.digest import Digest
+from regkit.oci.reference import Reference
+from regkit.targets.layout import Layout
+from regkit.targets.location import Location
+from regkit.targets.repository import Repository
+from regkit.targets.target import Target, digest_or_none
+from regkit.transport.session import Session
+
+DEFAULT_TAG = "latest"
+
+
+def place_name(location: Location) -> str:
+    """Give the name of the place, without the tag or digest in it."""
+    if isinstance(location.place, Reference):
+        return location.place.name
+    return str(replace(location, identifier=None)).rstrip("/")
+
+
+def source_name(target: Target, location: Location) -> tuple[str, str | None]:
+    """Tell what a source is asked for, and the tag by which it goes, if any; raise UsageError where that is open."""
+    if location.identifier is not None:
+        tag = location.place.tag if isinstance(location.place, Reference) else None
+        return location.identifier, tag or (None if ":" in location.identifier else location.identifier)
+    roots = target.roots if isinstance(target, Layout) else ()
+    if len(roots) != 1:
+        names = ", ".join(target.tags()) or "no named one"
+        raise UsageError(f"{place_name(location)} has {len(roots)} entries", hint=f"name one of them: {names}")
+    return roots[0].digest, roots[0].annotations.get(REF_NAME)
+
+
+def destination_name(location: Location, source_tag: str | None) -> tuple[str | None, Digest | None]:
+    """Tell the tag that is to be written, and the digest that is expected, each None where there is none.
+
+    A repository without either is `:latest`, as everywhere; a layout takes the source's tag.
+    """
+    if isinstance(location.place, Reference):
+        tag, digest = location.place.tag, location.place.digest
+        return tag or (None if digest else DEFAULT_TAG), digest
+    if location.identifier is None:
+        return source_tag or DEFAULT_TAG, None
+    digest = digest_or_none(location.identifier)
+    return (None, digest) if digest else (location.identifier, None)
+
+
+def open_destination(session: Session, location: Location) -> Target:
+    """Give the Target to write to; a layout is begun where there is none."""
+    if isinstance(location.place, Reference):
+        return Repository(session, location.place)
+    return Layout(location.place, create=True)
+
+
+def check_no_name(location: Location) -> None:
+    """Raise UsageError where a tag or digest is named, though all are meant."""
+    named = location.identifier
+    if isinstance(location.place, Reference):
+        named = location.place.tag or location.place.digest
+    if named is not None:
+        raise UsageError(f"{location} names one entry, and all tags are to be copied", hint="leave its tag out")
