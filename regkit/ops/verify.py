@@ -1,0 +1,289 @@
+"""Verify: whether all of a release is there, and is what it says it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from regkit.errors import ContentMismatch, NotFound, ProtocolError
+from regkit.oci import mediatype
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.platform import Platform
+from regkit.ops.inspect import only_entry
+from regkit.ops.tasks import each
+from regkit.targets.location import Location
+from regkit.targets.target import Target
+from regkit.targets.verified import read_all
+from regkit.transport.session import Session
+
+_PIECE = 1 << 20
+_CONFIGS = frozenset({mediatype.OCI_CONFIG, "application/vnd.docker.container.image.v1+json"})
+
+
+class Finding(NamedTuple):
+    """What is wrong, or (a note) what is odd and still right; `where` is the platform or digest that it's about."""
+
+    where: str
+    text: str
+    wrong: bool = True
+
+    def __str__(self) -> str:
+        """Give it as a line."""
+        return f"{'wrong' if self.wrong else 'note'}: {self.where}: {self.text}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object."""
+        return {"severity": "wrong" if self.wrong else "note", "where": self.where, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at under a name, and what was found."""
+
+    name: str
+    digest: Digest
+    platforms: tuple[Platform, ...]
+    manifests: int
+    blobs: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong; notes don't count."""
+        return not any(finding.wrong for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "digest": self.digest,
+            "good": self.good,
+            "platforms": [str(platform) for platform in self.platforms],
+            "manifests": self.manifests,
+            "blobs": self.blobs,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def verify(
+    session: Session, location: Location, platforms: Sequence[Platform] = (), *, read_blobs: bool = False
+) -> Verification:
+    """Look at all that `location` names: every child, configuration and blob, by HEAD or its file's size.
+
+    With `platforms` its images must be for exactly these; with `read_blobs` every blob is read, and its digest
+    computed. Raise NotFound where the name itself stands for nothing; all else is a finding.
+    """
+    with location.open(session) as target:
+        root = target.manifest(location.identifier or only_entry(target))
+        walk = _Walk(target, read_blobs)
+        walk.start(root)
+        findings = [*walk.findings, *_unexpected(walk.images, platforms)]
+    return Verification(
+        str(location),
+        root.digest,
+        tuple(walk.images),
+        walk.manifests,
+        len(walk.blobs),
+        tuple(sorted(dict.fromkeys(findings), key=lambda finding: not finding.wrong)),
+    )
+
+
+class _Child(NamedTuple):
+    """A manifest, and what the index says of it; the root stands in none."""
+
+    descriptor: Descriptor
+    manifest: Manifest
+    listed: bool
+
+
+@dataclass
+class _Walk:
+    """One verification under way."""
+
+    target: Target
+    read_blobs: bool
+    findings: list[Finding] = field(default_factory=list)
+    images: list[Platform] = field(default_factory=list)
+    blobs: dict[tuple[Digest, int], tuple[str, Descriptor]] = field(default_factory=dict)
+    read: set[Digest] = field(default_factory=set)
+    """The configurations that were read, and so are there, whole."""
+    manifests: int = 0
+
+    def start(self, root: Manifest) -> None:
+        """Look at the root, then level by level at what it lists, then at the blobs of all."""
+        level = [_Child(root.descriptor, root, listed=False)]
+        seen = {root.digest}
+        while level:
+            self.manifests += len(level)
+            self._look_at_images([child for child in level if not child.manifest.is_index])
+            wanted = []
+            for index in (child.manifest for child in level if child.manifest.is_index):
+                children = self._listed(index)
+                self.findings += _inconsistent(children)
+                wanted += [child for child in children if child.digest not in seen]
+                seen |= {child.digest for child in children}
+            level = []
+            for child, findings in each(self._read, wanted):
+                self.findings += findings
+                level += [child] if child else []
+        for findings in each(self._blob, self.blobs.values()):
+            self.findings += findings
+
+    def _listed(self, index: Manifest) -> tuple[Descriptor, ...]:
+        try:
+            return index.manifests
+        except ProtocolError as error:
+            self.findings.append(Finding(index.digest.short, error.message))
+            return ()
+
+    def _read(self, descriptor: Descriptor) -> tuple[_Child | None, list[Finding]]:
+        """Read what an index lists; None where that isn't there, or can't be read."""
+        where = _name(descriptor)
+        try:
+            manifest = self.target.manifest(descriptor.digest)
+            _ = manifest.manifests, manifest.document
+        except NotFound:
+            return None, [Finding(where, f"the manifest {descriptor.digest} isn't there")]
+        except (ContentMismatch, ProtocolError) as error:
+            return None, [Finding(where, error.message)]
+        findings = []
+        if len(manifest.raw) != descriptor.size:
+            text = f"the manifest {descriptor.digest} has {len(manifest.raw)} bytes, the index says {descriptor.size}"
+            findings.append(Finding(where, text))
+        if manifest.media_type != descriptor.media_type:
+            text = f"the manifest is {manifest.media_type}, the index says {descriptor.media_type}"
+            findings.append(Finding(where, text))
+        if manifest.is_index:
+            findings.append(Finding(where, "an index in an index: some clients don't look into it", wrong=False))
+        return _Child(descriptor, manifest, listed=True), findings
+
+    def _look_at_images(self, children: Iterable[_Child]) -> None:
+        whole = []
+        for child in children:
+            where = _name(child.descriptor)
+            try:
+                blobs = child.manifest.blobs
+            except ProtocolError as error:
+                self.findings.append(Finding(where, error.message))
+                continue
+            whole.append(child)
+            for blob in blobs:
+                self.blobs.setdefault((blob.digest, blob.size), (where, blob))
+        for platform, findings in each(self._platform, whole):
+            self.findings += findings
+            if platform is not None and not platform.is_unknown:
+                self.images.append(platform)
+
+    def _platform(self, child: _Child) -> tuple[Platform | None, list[Finding]]:
+        """Give an image's platform as its index has it, else as its configuration; and where the two disagree."""
+        listed, config = child.descriptor.platform, child.manifest.config
+        where = _name(child.descriptor)
+        if config is None or config.media_type not in _CONFIGS or (listed is not None and listed.is_unknown):
+            return listed, []
+        try:
+            document = json.loads(read_all(self.target.fetch(config), MAX_SIZE))
+        except NotFound:
+            return listed, []  # told with the blobs
+        except ContentMismatch as error:
+            return listed, [Finding(where, error.message)]
+        except (ValueError, RecursionError):
+            return listed, [Finding(where, f"the configuration {config.digest} isn't valid JSON")]
+        self.read.add(config.digest)
+        if not isinstance(document, dict):
+            return listed, [Finding(where, f"the configuration {config.digest} isn't a JSON object")]
+        findings = list(_layers(where, document, len(child.manifest.layers)))
+        configured = Platform.from_json(document) if "os" in document else None
+        if configured is None:
+            findings += [Finding(where, "the configuration names no platform", wrong=False)]
+        elif listed is not None:
+            findings += _disagreement(where, listed, configured)
+        elif child.listed:
+            findings += [Finding(where, f"the index doesn't say that this is {configured}", wrong=False)]
+        return listed or configured, findings
+
+    def _blob(self, wanted: tuple[str, Descriptor]) -> list[Finding]:
+        """Ask for a blob, or read it."""
+        where, blob = wanted
+        if blob.digest in self.read:
+            return []
+        if blob.extra.get("urls"):
+            return [Finding(where, f"the layer {blob.digest.short} is kept elsewhere by design", wrong=False)]
+        try:
+            if not self.target.exists(blob):
+                return [Finding(where, f"the blob {blob.digest} of {blob.size} bytes isn't there")]
+            if self.read_blobs:
+                with self.target.fetch(blob).open() as stream:
+                    while stream.read(_PIECE):
+                        pass
+        except (ContentMismatch, NotFound) as error:
+            return [Finding(where, error.message)]
+        return []
+
+
+def _name(descriptor: Descriptor) -> str:
+    """Name a child for people, whatever its annotations hold."""
+    if descriptor.annotations.get("vnd.docker.reference.type") == "attestation-manifest":
+        return f"attestation {descriptor.digest.short}"
+    return f"{descriptor.platform}" if descriptor.platform else descriptor.digest.short
+
+
+def _inconsistent(children: Sequence[Descriptor]) -> Iterator[Finding]:
+    """Find what is wrong with an index by itself: a platform twice, an attestation of nothing."""
+    digests = {child.digest for child in children}
+    seen: dict[Platform, Platform] = {}
+    for child in children:
+        try:
+            attested = child.attests
+        except ProtocolError as error:
+            yield Finding(_name(child), error.message)
+            continue
+        if attested is not None and attested not in digests:
+            yield Finding(_name(child), f"it attests {attested}, which the index doesn't list")
+        if child.platform is None or child.platform.is_unknown:
+            continue
+        twin = seen.setdefault(child.platform.normalized, child.platform)
+        if twin is not child.platform:
+            same = f" ({twin})" if str(twin) != str(child.platform) else ""
+            yield Finding(str(child.platform), f"the platform stands in the index twice{same}: {child.digest.short}")
+
+
+def _layers(where: str, config: Mapping[str, Any], count: int) -> Iterator[Finding]:
+    """Compare an image's layers with the uncompressed ones that its configuration counts, where it does."""
+    rootfs = config.get("rootfs")
+    contents = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if isinstance(contents, list) and len(contents) != count:
+        yield Finding(where, f"the manifest has {count} layers, the configuration {len(contents)}")
+
+
+def _disagreement(where: str, listed: Platform, configured: Platform) -> Iterator[Finding]:
+    text = f"the index says {listed}, the configuration {configured}"
+    if _machine(listed.normalized) != _machine(configured.normalized):
+        yield Finding(where, text)
+    elif _machine(listed) != _machine(configured):
+        yield Finding(where, f"{text}, which is the same", wrong=False)
+    if listed.os_version and configured.os_version and listed.os_version != configured.os_version:
+        text = f"the index says os.version {listed.os_version}, the configuration {configured.os_version}"
+        yield Finding(where, text)
+
+
+def _machine(platform: Platform) -> tuple[str, str, str]:
+    return platform.os, platform.architecture, platform.variant
+
+
+def _unexpected(there: Iterable[Platform], expected: Sequence[Platform]) -> Iterator[Finding]:
+    """Compare platforms with those that were asked for: exactly these, where any were."""
+    if not expected:
+        return
+    found = {_machine(platform.normalized): platform for platform in there}
+    wanted = {_machine(platform.normalized): platform for platform in expected}
+    for machine, platform in wanted.items():
+        if machine not in found:
+            yield Finding(str(platform), "there is no image for this platform")
+    for machine, platform in found.items():
+        if machine not in wanted:
+            yield Finding(str(platform), "an image for a platform that isn't expected")
