@@ -101,13 +101,16 @@ def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterat
     assert spec.build is not None
     from regkit.build.buildctl import build
     from regkit.build.builder import throwaway_builder
-    from regkit.build.workspace import cache_root, docker_config, workspace
+    from regkit.build.workspace import cache_root, workspace
+    from regkit.transport.credentials_images import base_images
+    from regkit.transport.credentials_store import lend
 
     report, ca_file = session.report, session.ca_file
     report(StageStarted("build", f"building {spec.build.dockerfile} for {len(spec.platforms)} platforms"))
-    logins = {host: (login.username, login.password) for host, login in session.credentials.logins.items()}
+    dockerfile = spec.build.dockerfile.read_text("utf-8", "replace")
+    logins = session.credentials.for_images(base_images(dockerfile, dict(spec.build.build_args)))
     with workspace(env) as directory:
-        config = docker_config(directory / "docker", logins)
+        config = lend(directory / "docker", logins)
         given = env.get("BUILDKIT_HOST")
         builder = (
             nullcontext(given)
