@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from regkit.errors import NotFound, UsageError
-from regkit.events import ContentExists, Note, StageStarted, TagKept
+from regkit.events import Note, StageStarted, TagKept
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
 from regkit.ops.entries import choose_platforms
-from regkit.ops.graph import Graph, Node, read_node, walk
+from regkit.ops.graph import Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
 from regkit.ops.places import check_no_name, destination_name, open_destination, place_name, source_name
 from regkit.ops.tasks import each
-from regkit.protocol.flow import Bytes
+from regkit.ops.transfer import Transfer
 from regkit.targets.location import Location
 from regkit.targets.repository import Repository
 from regkit.targets.target import Target
@@ -128,15 +128,15 @@ class _Copy:
                 self._session.report(TagKept(str(outcome.tag), outcome.kept))
         roots = [node for node, outcome in zip(nodes, more, strict=True) if outcome.digest == node.descriptor.digest]
         graph = walk(self._source, roots, referrers=self._spec.referrers)
-        absent = self._absent(graph.nodes)
-        blobs = self._wanted_blobs(absent)
+        transfer = Transfer(self._session, self._source, self._destination, new=self._new)
+        absent = transfer.absent(graph.nodes)
+        blobs = transfer.blobs_of(absent)
         if dry_run:
-            there = each(self._destination.exists, blobs)
-            blobs = [blob for blob, is_there in zip(blobs, there, strict=True) if not is_there]
+            blobs = transfer.absent_blobs(blobs)
         else:
             self._session.report(StageStarted("push", f"copying to {place_name(self._spec.destination)}"))
-            blobs = self._bring_blobs(blobs)
-            self._bring_manifests(graph, {node.descriptor.digest for node in absent}, namings)
+            blobs = transfer.bring_blobs(blobs)
+            transfer.bring_manifests(graph, absent, [naming.node for naming in namings])
             put_names(self._session, self._destination, namings, ordered=False)
         outcomes = {outcome.tag: outcome for outcome in (*kept, *more)}
         return CopyResult(
@@ -215,53 +215,6 @@ class _Copy:
                     f"{self._spec.destination} names a digest, but what is to be copied is {node.descriptor.digest}",
                     hint="leave the digest out, or name a tag",
                 )
-
-    def _absent(self, nodes: Sequence[Node]) -> list[Node]:
-        """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
-        if self._new:
-            return list(nodes)
-        there = each(lambda node: self._destination.exists(node.descriptor), nodes)
-        absent = []
-        for node, is_there in zip(nodes, there, strict=True):
-            if is_there:
-                self._session.report(ContentExists(node.descriptor))
-            else:
-                absent.append(node)
-        return absent
-
-    def _wanted_blobs(self, nodes: Iterable[Node]) -> list[Descriptor]:
-        """Give every blob once; one with URLs of its own only where the source has it (image-spec, descriptor.md)."""
-        blobs = {blob.digest: blob for node in nodes for blob in node.blobs}
-        foreign = [blob for blob in blobs.values() if blob.extra.get("urls")]
-        for blob, there in zip(foreign, each(self._source.exists, foreign), strict=True):
-            if not there:
-                self._session.report(Note(f"the layer {blob.digest} stays where its URLs lead: the source lacks it"))
-                del blobs[blob.digest]
-        return list(blobs.values())
-
-    def _bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
-        """Bring blobs over, side by side; give those that weren't there."""
-        new = each(self._bring, blobs)
-        return [blob for blob, is_new in zip(blobs, new, strict=True) if is_new]
-
-    def _bring(self, blob: Descriptor) -> bool:
-        """Share a blob within a registry, else stream it; one open upload or download a blob, and no file."""
-        if self._destination.mount(blob, self._source):
-            self._session.report(ContentExists(blob))
-            return False
-        if not self._new and self._destination.exists(blob):
-            self._session.report(ContentExists(blob))
-            return False
-        self._destination.push(blob, self._source.fetch(blob))
-        return True
-
-    def _bring_manifests(self, graph: Graph, absent: set[Digest], namings: Sequence[Naming]) -> None:
-        """Push by digest, level by level, what isn't pushed under a name in the end anyway."""
-        inner = {child.digest for node in graph.nodes for child in node.children}
-        named = {naming.node.manifest.digest for naming in namings} - inner
-        for level in graph.levels:
-            todo = [node for node in level if node.descriptor.digest in absent - named]
-            each(lambda node: self._destination.push(node.descriptor, Bytes(node.manifest.raw)), todo)
 
 
 def _keep(spec: CopySpec, tag: str, digest: Digest, standing: dict[str, Digest]) -> Outcome | None:

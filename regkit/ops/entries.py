@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from regkit.errors import NotFound, ProtocolError
@@ -19,7 +19,20 @@ from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 
 
-def flatten(target: Target, root: Node, depth: int = MAX_DEPTH) -> tuple[Descriptor, ...]:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an index says of a manifest: `descriptor`, its platform filled in, and `document`, as it is written."""
+
+    descriptor: Descriptor
+    document: Mapping[str, Any]
+
+    @property
+    def owner(self) -> Digest:
+        """The image that it belongs to: itself, or what it attests."""
+        return self.descriptor.attests or self.descriptor.digest
+
+
+def flatten(target: Target, root: Node, depth: int = MAX_DEPTH) -> tuple[Entry, ...]:
     """Give the entries that `root` brings into an index, in its order: itself, or what it lists.
 
     Nested indexes are opened; what was said of one is said of the images in it, unless they say it themselves. Where
@@ -28,20 +41,30 @@ def flatten(target: Target, root: Node, depth: int = MAX_DEPTH) -> tuple[Descrip
     if depth == 0:
         raise ProtocolError(f"indexes are nested more than {MAX_DEPTH} deep")
     if not root.manifest.is_index:
-        return (_complete(target, root.descriptor, root.manifest),)
-    groups = each(lambda child: _entries(target, child, depth), root.manifest.manifests)
+        own = _complete(target, root.descriptor, root.manifest)
+        return (Entry(own, own.to_json()),)
+    listed = [*zip(root.manifest.manifests, root.manifest.document.get("manifests") or (), strict=True)]
+    groups = each(lambda pair: _entries(target, *pair, depth), listed)
     return tuple(entry for group in groups for entry in group)
 
 
-def _entries(target: Target, child: Descriptor, depth: int) -> tuple[Descriptor, ...]:
+def _entries(target: Target, child: Descriptor, document: Mapping[str, Any], depth: int) -> tuple[Entry, ...]:
     if child.is_index:
         inner = flatten(target, read_node(target, child.digest), depth - 1)
-        return tuple(
-            d if d.attests else replace(d, annotations={**_without_name(child), **d.annotations}) for d in inner
-        )
+        return tuple(_said_of(child, entry) for entry in inner)
     if child.platform is not None or child.attests or not child.is_manifest:
-        return (child,)
-    return (_complete(target, child, target.manifest(child.digest)),)
+        return (Entry(child, document),)
+    return (Entry(_complete(target, child, target.manifest(child.digest)), document),)
+
+
+def _said_of(index: Descriptor, entry: Entry) -> Entry:
+    """Hand on to an image what was said of the index around it."""
+    annotations = {**_without_name(index), **entry.descriptor.annotations}
+    if entry.descriptor.attests or not annotations:
+        return entry
+    return Entry(
+        replace(entry.descriptor, annotations=annotations), {**entry.document, "annotations": dict(annotations)}
+    )
 
 
 def _complete(target: Target, descriptor: Descriptor, manifest: Manifest) -> Descriptor:
@@ -89,17 +112,10 @@ def fits(asked: Platform, there: Platform | None) -> bool:
     )
 
 
-def with_attestations(entries: Iterable[Descriptor], images: Collection[Digest]) -> Iterator[Descriptor]:
-    """Give the images and all that attests them, in the order in which they came."""
-    for entry in entries:
-        if (entry.attests or entry.digest) in images:
-            yield entry
-
-
-def list_platforms(entries: Iterable[Descriptor]) -> str:
+def list_platforms(entries: Iterable[Entry]) -> str:
     """Name the platforms, for a message."""
-    there = (str(e.platform) for e in entries if e.platform is not None and not e.platform.is_unknown)
-    return ", ".join(dict.fromkeys(there)) or "none"
+    platforms = (entry.descriptor.platform for entry in entries)
+    return ", ".join(dict.fromkeys(str(p) for p in platforms if p is not None and not p.is_unknown)) or "none"
 
 
 def choose_platforms(target: Target, name: str, root: Node, asked: Sequence[Platform]) -> Node:
@@ -109,15 +125,14 @@ def choose_platforms(target: Target, name: str, root: Node, asked: Sequence[Plat
     """
     entries = flatten(target, root)
     for platform in asked:
-        if not any(fits(platform, entry.platform) for entry in entries):
+        if not any(fits(platform, entry.descriptor.platform) for entry in entries):
             raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {list_platforms(entries)}")
-    images = {entry.digest for entry in entries if any(fits(platform, entry.platform) for platform in asked)}
-    kept = tuple(with_attestations(entries, images))
-    listed = root.manifest.manifests
-    if not root.manifest.is_index or [entry.digest for entry in kept] == [entry.digest for entry in listed]:
+    images = {e.descriptor.digest for e in entries if any(fits(p, e.descriptor.platform) for p in asked)}
+    kept = [entry for entry in entries if entry.owner in images]
+    listed = [child.digest for child in root.manifest.manifests]
+    if not root.manifest.is_index or [entry.descriptor.digest for entry in kept] == listed:
         return root
-    raw: dict[str, Any] = {item["digest"]: item for item in root.manifest.document["manifests"]}
-    children = [raw.get(entry.digest, entry.to_json()) for entry in kept]
+    children = [dict(entry.document) for entry in kept]
     written = canonical_json({**root.manifest.document, "manifests": children})
     manifest = Manifest(root.manifest.media_type, written)
     return Node(manifest.descriptor, manifest)

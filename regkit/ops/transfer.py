@@ -1,0 +1,75 @@
+"""Content on its way from one target to another: blobs first, then manifests, children before parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from regkit.events import ContentExists, Note
+from regkit.oci.descriptor import Descriptor
+from regkit.ops.graph import Graph, Node
+from regkit.ops.tasks import each
+from regkit.protocol.flow import Bytes
+from regkit.targets.target import Target
+from regkit.transport.session import Session
+
+
+class Transfer:
+    """From `source` to `destination`; with `new` there is nothing at the destination, and nothing is asked for."""
+
+    def __init__(self, session: Session, source: Target, destination: Target, *, new: bool = False) -> None:
+        self._session, self._new = session, new
+        self._source, self._destination = source, destination
+
+    def absent(self, nodes: Sequence[Node]) -> list[Node]:
+        """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
+        if self._new:
+            return list(nodes)
+        there = each(lambda node: self._destination.exists(node.descriptor), nodes)
+        absent = []
+        for node, is_there in zip(nodes, there, strict=True):
+            if is_there:
+                self._session.report(ContentExists(node.descriptor))
+            else:
+                absent.append(node)
+        return absent
+
+    def blobs_of(self, nodes: Iterable[Node]) -> list[Descriptor]:
+        """Give every blob once; one with URLs of its own only where the source has it (image-spec, descriptor.md)."""
+        blobs = {blob.digest: blob for node in nodes for blob in node.blobs}
+        foreign = [blob for blob in blobs.values() if blob.extra.get("urls")]
+        for blob, there in zip(foreign, each(self._source.exists, foreign), strict=True):
+            if not there:
+                self._session.report(Note(f"the layer {blob.digest} stays where its URLs lead: the source lacks it"))
+                del blobs[blob.digest]
+        return list(blobs.values())
+
+    def absent_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+        """Ask for blobs, and bring none."""
+        there = each(self._destination.exists, blobs)
+        return [blob for blob, is_there in zip(blobs, there, strict=True) if not is_there]
+
+    def bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+        """Bring blobs over, side by side; give those that were sent."""
+        sent = each(self._bring, blobs)
+        return [blob for blob, is_sent in zip(blobs, sent, strict=True) if is_sent]
+
+    def _bring(self, blob: Descriptor) -> bool:
+        """Share a blob within a registry, else stream it; no file is written on the way."""
+        shared = self._destination.mount(blob, self._source)
+        if shared or (not self._new and self._destination.exists(blob)):
+            self._session.report(ContentExists(blob))
+            return False
+        self._destination.push(blob, self._source.fetch(blob))
+        return True
+
+    def bring_manifests(self, graph: Graph, absent: Sequence[Node], named: Sequence[Node] = ()) -> None:
+        """Push what is absent by digest, level by level; `named` roots get there by their names, afterwards.
+
+        A root that another one lists is needed before that; one that isn't known by sha256 keeps its digest only so.
+        """
+        inner = {child.digest for node in graph.nodes for child in node.children}
+        later = {node.manifest.digest for node in named} - inner
+        wanted = {node.descriptor.digest for node in absent} - later
+        for level in graph.levels:
+            todo = [node for node in level if node.descriptor.digest in wanted]
+            each(lambda node: self._destination.push(node.descriptor, Bytes(node.manifest.raw)), todo)
