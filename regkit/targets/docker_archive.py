@@ -1,0 +1,262 @@
+"""What `docker save` writes and `docker load` reads: a tar whose `manifest.json` lists configuration and layers.
+
+What is written here is an image layout as well, as what Docker 25 and later save: so the manifests that were pushed
+stay as they were, byte for byte. Where an archive holds no manifest, one is made: always the same for the same archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from regkit.errors import ProtocolError, UsageError
+from regkit.oci import layout, mediatype
+from regkit.oci.annotation import REF_NAME
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_json
+from regkit.oci.reference import Reference
+from regkit.protocol.flow import Bytes, Source
+from regkit.targets.archive import Archive
+from regkit.targets.local import read_layout
+from regkit.targets.tar import TarReader
+from regkit.targets.verified import read_all
+
+IMAGE_NAME = "io.containerd.image.name"
+"""The annotation in which Docker writes an entry's whole name."""
+
+_LIST = "manifest.json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_COMPRESSIONS = ((b"\x1f\x8b", "+gzip"), (b"\x28\xb5\x2f\xfd", "+zstd"))
+_CONFIGS = frozenset({mediatype.OCI_CONFIG, "application/vnd.docker.container.image.v1+json"})
+_HINT = "such an archive is a tar with a manifest.json, as docker save writes it"
+
+
+class DockerArchive(Archive):
+    """The archive in `path`, or what it has of one `repository` (`docker.io/library/hello`).
+
+    Tags are those of that repository; without one, all of them, and what is named gets a tag but no repository, which
+    `docker load` doesn't show. Only images fit in, no indexes and no artifacts: pushing one raises UsageError.
+    """
+
+    scheme = "docker-archive"
+
+    def __init__(self, path: Path, repository: str | None = None, *, create: bool = False) -> None:
+        self.repository = repository
+        self._made: dict[Digest, bytes] = {}
+        super().__init__(path, create=create)
+
+    def tags(self) -> tuple[str, ...]:
+        """List the tags, each once."""
+        named = (r for r in self._index.manifests if self._has_name(r, r.annotations.get(REF_NAME, "")))
+        return tuple(dict.fromkeys(r.annotations[REF_NAME] for r in named))
+
+    def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
+        """Write content; raise UsageError for a manifest that is no image."""
+        if descriptor.is_index:
+            what = f"{self.name} can hold an image, but not the index {descriptor.digest}"
+            raise UsageError(what, hint="choose one of its images with --platform, or write an oci-archive:")
+        if descriptor.is_manifest or name is not None:
+            raw = read_all(source, MAX_SIZE)
+            source = Bytes(raw)
+            config = Manifest(descriptor.media_type, raw).config
+            if config is None or config.media_type not in _CONFIGS:
+                what = f"{self.name} can hold an image, but not the artifact {descriptor.digest}"
+                raise UsageError(what, hint="write it to an oci-archive:")
+        super().push(descriptor, source, name)
+
+    def _read_index(self, reader: TarReader) -> Manifest:
+        """Read `manifest.json`, and make or find a manifest for each of its entries."""
+        if _LIST not in reader.regions:
+            raise UsageError(f"{self.path} isn't an archive of docker save", hint=_HINT)
+        try:
+            entries = json.loads(reader.read(_LIST, MAX_SIZE))
+            if not isinstance(entries, list):
+                raise ProtocolError(f"{_LIST} isn't a list")
+            listed = self._read_layout(reader)
+            originals = [m for _, m in self._walk([r.digest for r in listed]) if m.media_type in mediatype.IMAGES]
+            roots = [root for entry in entries for root in self._read_entry(reader, entry, originals, listed)]
+        except (ValueError, RecursionError, ProtocolError) as error:
+            raise UsageError(f"{self.path} is a broken archive of docker save: {error}") from None
+        document = {**assemble_index((), {}).document, "manifests": [root.to_json() for root in roots]}
+        return Manifest(mediatype.OCI_INDEX, canonical_json(document))
+
+    def _read_layout(self, reader: TarReader) -> tuple[Descriptor, ...]:
+        """Give what an image layout in the same archive lists; nothing where there is none, or a broken one."""
+        try:
+            marker, index = (reader.read(name, MAX_SIZE) for name in (layout.MARKER, layout.INDEX))
+            return read_layout(self.path, marker, index).manifests
+        except (KeyError, ProtocolError, UsageError):
+            return ()
+
+    def _read_entry(
+        self, reader: TarReader, entry: object, originals: Iterable[Manifest], listed: Iterable[Descriptor]
+    ) -> Iterator[Descriptor]:
+        config, layers, names = _parts(entry)
+        raw = reader.read(_follow(reader, config), MAX_SIZE)
+        described = Descriptor.of(mediatype.OCI_CONFIG, raw)
+        self._members[described.digest] = _follow(reader, config)
+        contents = _diff_ids(raw, len(layers))
+        described_layers = [
+            self._describe(reader, _follow(reader, name), content)
+            for name, content in zip(layers, contents, strict=True)
+        ]
+        same = (m for m in originals if _holds(m, described, described_layers))
+        manifest = next(same, None) or _make(described, described_layers)
+        if manifest.digest not in self._members:
+            self._made[manifest.digest] = manifest.raw
+        references = [reference for reference in map(_parse_name, names) if reference is not None]
+        for reference in references:
+            tag = reference.tag or "latest"
+            name = {IMAGE_NAME: f"{reference.name}:{tag}", REF_NAME: tag}
+            yield replace(manifest.descriptor, annotations=name)
+        if not references:
+            there = [r.annotations.get(REF_NAME) for r in listed if r.digest == manifest.digest]
+            for tag_or_none in there or [None]:
+                annotations = {} if tag_or_none is None else {REF_NAME: tag_or_none}
+                yield replace(manifest.descriptor, annotations=annotations)
+
+    def _describe(self, reader: TarReader, name: str, content: Digest | None) -> Descriptor:
+        """Describe a layer; a plain tar's digest stands in the configuration, and is checked when it is read."""
+        with reader.open(name) as stream:
+            start = stream.read(8)
+        compression = next((suffix for magic, suffix in _COMPRESSIONS if start.startswith(magic)), "")
+        digest = next((d for d, member in self._members.items() if member == name), None)
+        if digest is None:
+            digest = content if content is not None and not compression else _hash(reader, name)
+            self._members[digest] = name
+        return Descriptor(_LAYER + compression, digest, reader.regions[name].size)
+
+    def _last_members(self) -> Iterable[tuple[str, bytes]]:
+        entries: dict[Digest, list[str]] = {}
+        for root in self._index.manifests:
+            name = root.annotations.get(IMAGE_NAME)
+            entries.setdefault(root.digest, []).extend([name] if name else [])
+        documents = [self._entry(digest, names) for digest, names in entries.items()]
+        yield _LIST, json.dumps(documents).encode()
+        yield from super()._last_members()
+
+    def _entry(self, digest: Digest, names: list[str]) -> dict[str, Any]:
+        manifest = self.manifest(digest)
+        for blob in manifest.blobs:
+            if not self.exists(blob):
+                raise UsageError(f"{self.name} would lack the blob {blob.digest} of the image {digest}")
+        assert manifest.config is not None
+        return {
+            "Config": str(layout.blob_path(manifest.config.digest)),
+            "RepoTags": names or None,
+            "Layers": [str(layout.blob_path(layer.digest)) for layer in manifest.layers],
+        }
+
+    def _commit(self) -> None:
+        super()._commit()
+        self._made.clear()
+
+    def _digests(self) -> Iterable[Digest]:
+        there = super()._digests()
+        return (*there, *(digest for digest in self._made if digest not in there))
+
+    def _size(self, digest: Digest) -> int | None:
+        made = self._made.get(digest)
+        return len(made) if made is not None else super()._size(digest)
+
+    def _open(self, digest: Digest) -> BinaryIO:
+        made = self._made.get(digest)
+        return io.BytesIO(made) if made is not None else super()._open(digest)
+
+    def _remove(self, digest: Digest) -> None:
+        self._changed |= self._made.pop(digest, None) is not None
+        super()._remove(digest)
+
+    def _annotations_for(self, name: str) -> dict[str, str]:
+        return {REF_NAME: name, **({IMAGE_NAME: f"{self.repository}:{name}"} if self.repository else {})}
+
+    def _has_name(self, root: Descriptor, name: str) -> bool:
+        whole = self.repository is None or root.annotations.get(IMAGE_NAME) == f"{self.repository}:{name}"
+        return whole and root.annotations.get(REF_NAME) == name
+
+    def _replaces(self, name: str, root: Descriptor) -> bool:
+        return self._has_name(root, name) and (self.repository is not None or IMAGE_NAME not in root.annotations)
+
+    def _known(self, name: str) -> Descriptor | None:
+        found = {r.digest: r.annotations.get(IMAGE_NAME) for r in self._index.manifests if self._has_name(r, name)}
+        if len(found) > 1:
+            known = ", ".join(filter(None, found.values()))
+            raise UsageError(f"{self.name} has several images with the tag {name}", hint=f"say which one: {known}")
+        return super()._known(name)
+
+
+def _parts(entry: object) -> tuple[str, list[str], list[str]]:
+    """Read an entry of `manifest.json`: the members that are configuration and layers, and the image's names."""
+    document = entry if isinstance(entry, dict) else {}
+    config, layers, names = document.get("Config"), document.get("Layers") or [], document.get("RepoTags") or []
+    lists = isinstance(layers, list) and isinstance(names, list)
+    if not isinstance(config, str) or not lists or not all(isinstance(text, str) for text in (*layers, *names)):
+        raise ProtocolError(f"{_LIST} has an entry without Config, Layers or RepoTags of the right kind")
+    return config, layers, names
+
+
+def _follow(reader: TarReader, name: str) -> str:
+    """Find a member; through one link, as older Dockers write for a layer that is there twice, and no more."""
+    name = posixpath.normpath(name)
+    if name in reader.links:
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(name), reader.links[name]))
+    if name not in reader.regions:
+        raise ProtocolError(f"{_LIST} lists {name!r}, which isn't there")
+    return name
+
+
+def _diff_ids(config: bytes, count: int) -> list[Digest | None]:
+    """Give the digests of the layers' contents, as the configuration has them; raise ProtocolError for too few."""
+    document = json.loads(config)
+    rootfs = document.get("rootfs") if isinstance(document, dict) else None
+    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if listed is None:
+        return [None] * count
+    if not isinstance(listed, list) or len(listed) != count:
+        raise ProtocolError(f"an image has {count} layers, but another number of diff_ids in its configuration")
+    try:
+        return [Digest(str(text)) for text in listed]
+    except UsageError as error:
+        raise ProtocolError(f"a configuration has a diff_id that is invalid: {error.message}") from None
+
+
+def _hash(reader: TarReader, name: str) -> Digest:
+    digest = hashlib.sha256()
+    with reader.open(name) as stream:
+        while data := stream.read(1 << 20):
+            digest.update(data)
+    return Digest(f"sha256:{digest.hexdigest()}")
+
+
+def _holds(manifest: Manifest, config: Descriptor, layers: list[Descriptor]) -> bool:
+    """Tell whether a manifest says nothing else than `manifest.json`."""
+    try:
+        same_config = manifest.config is not None and manifest.config.digest == config.digest
+        return same_config and [layer.digest for layer in manifest.layers] == [layer.digest for layer in layers]
+    except ProtocolError:
+        return False
+
+
+def _make(config: Descriptor, layers: list[Descriptor]) -> Manifest:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": mediatype.OCI_MANIFEST,
+        "config": config.to_json(),
+        "layers": [layer.to_json() for layer in layers],
+    }
+    return Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
+
+
+def _parse_name(text: str) -> Reference | None:
+    """Read a name in `RepoTags`; None for `<none>:<none>` and whatever else is none."""
+    try:
+        return Reference.parse(text)
+    except UsageError:
+        return None
