@@ -26,6 +26,7 @@ COMMANDS = {
     "blob": "Get, look up and put single blobs.",
     "resolve": "Tell which digest a name stands for.",
     "verify": "Look whether all of a release is there.",
+    "referrers": "List what refers to an image: signatures, SBOMs.",
     "registry": "The embedded registry, for development and tests.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }

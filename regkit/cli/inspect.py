@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,10 @@ from regkit.cli.output import human_size, table, write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest
+    from regkit.oci.platform import Platform
     from regkit.ops.inspect import Entry, Inspection
+    from regkit.targets.location import Location
+    from regkit.transport.session import Session
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -24,6 +27,7 @@ class View(StrEnum):
 
     table = "table"
     json = "json"
+    tree = "tree"
     raw = "raw"
     manifest_tool = "manifest-tool"
 
@@ -34,6 +38,16 @@ def inspect(
     refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")],
     view: Annotated[View, typer.Option("--format", envvar="REGKIT_FORMAT", help="How it is shown.")] = View.table,
     platform: Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")] = None,
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", envvar="REGKIT_CONFIG_ONLY", help="The configuration: of one image its bytes, else JSON."
+        ),
+    ] = False,
+    attestations: Annotated[
+        bool,
+        typer.Option("--attestations", envvar="REGKIT_ATTESTATIONS", help="SBOM and provenance; JSON has all of each."),
+    ] = False,
 ) -> None:
     """Show what a reference stands for: an index with its platforms, or an image."""
     from regkit.oci.platform import Platform
@@ -43,19 +57,88 @@ def inspect(
 
     locations = [Location.parse(text) for text in read_names(refs)]
     wanted = Platform.parse(platform) if platform else None
+    if config or attestations:
+        _check_view(view, both=config and attestations)
     with globals_of(ctx).session() as session:
+        if config:
+            _configs(session, locations, wanted)
+            return
+        if attestations:
+            _attestations(session, locations, wanted, as_json=view is View.json)
+            return
+        if view is View.tree:
+            _trees(session, locations, wanted)
+            return
         if view is View.raw:
             for location in locations:
                 sys.stdout.buffer.write(read_manifest(session, location, wanted).raw)
             return
         found = [look(session, location, wanted) for location in locations]
     if view is View.json:
-        documents = [inspection.to_json() for inspection in found]
-        write_json(documents[0] if len(documents) == 1 else documents)
+        _write_documents([inspection.to_json() for inspection in found])
         return
     show = _table if view is View.table else _manifest_tool
     for number, inspection in enumerate(found):
         write_lines([*([""] if number else []), *show(inspection)])
+
+
+def _check_view(view: View, *, both: bool) -> None:
+    from regkit.errors import UsageError
+
+    if both:
+        raise UsageError("--config and --attestations are two questions", hint="ask one at a time")
+    if view not in (View.table, View.json):
+        raise UsageError(f"--format {view} is for manifests", hint="leave --format away, or write --format json")
+
+
+def _write_documents(documents: list[dict[str, Any]]) -> None:
+    write_json(documents[0] if len(documents) == 1 else documents)
+
+
+def _configs(session: Session, locations: list[Location], platform: Platform | None) -> None:
+    """Write the bytes of the only image's configuration; of several images, one JSON document by platform."""
+    from regkit.ops.inspect import read_configs
+
+    found = [(location, read_configs(session, location, platform)) for location in locations]
+    if [len(configs) for _, configs in found] == [1]:
+        sys.stdout.buffer.write(found[0][1][0].raw)
+        return
+    _write_documents(
+        [
+            {
+                "schema": 1,
+                "name": str(location),
+                "configs": {str(config.platform or config.image): config.document for config in configs},
+            }
+            for location, configs in found
+        ]
+    )
+
+
+def _attestations(session: Session, locations: list[Location], platform: Platform | None, *, as_json: bool) -> None:
+    from regkit.ops.inspect import read_attestations
+
+    found = [(each, read_attestations(session, each, platform, statements=as_json)) for each in locations]
+    if as_json:
+        documents = [(str(name), [each.to_json() for each in attestations]) for name, attestations in found]
+        _write_documents([{"schema": 1, "name": name, "attestations": listed} for name, listed in documents])
+        return
+    rows = [("IMAGE", "PREDICATE", "DIGEST", "SIZE")]
+    rows += [
+        (str(each.platform or each.image.short), each.predicate or "-", each.layer.digest, human_size(each.layer.size))
+        for _, attestations in found
+        for each in attestations
+    ]
+    write_lines(table(rows))
+
+
+def _trees(session: Session, locations: list[Location], platform: Platform | None) -> None:
+    from regkit.cli.tree import draw
+    from regkit.ops.inspect import inspect_tree
+
+    for number, location in enumerate(locations):
+        tree = inspect_tree(session, location, platform)
+        write_lines([*([""] if number else []), *draw(str(location), tree)])
 
 
 def read_names(names: list[str]) -> Iterator[str]:
@@ -85,8 +168,8 @@ def _table(found: Inspection) -> Iterator[str]:
 
 
 def _kind(child: Entry) -> str:
-    if child.descriptor.attests:
-        return f"attestation of {child.descriptor.attests.short}"
+    if child.attested:
+        return f"attestation of {child.attested.short}"
     return str(child.descriptor.platform or "none")
 
 
@@ -106,7 +189,7 @@ def _manifest_tool(found: Inspection) -> Iterator[str]:
         for number, layer in enumerate(found.manifest.layers, 1):
             yield f"      layer {number:02}: digest = {layer.digest}"
         return
-    attestations = sum(1 for child in found.children if child.descriptor.attests)
+    attestations = sum(1 for child in found.children if child.attested)
     images = len(found.children) - attestations
     yield f"Name:   {found.name} (Type: {found.manifest.media_type})"
     yield f"Digest: {found.manifest.digest}"
@@ -118,12 +201,12 @@ def _manifest_tool(found: Inspection) -> Iterator[str]:
 
 def _manifest_tool_child(mark: str, child: Entry) -> Iterator[str]:
     descriptor = child.descriptor
-    detail = " (vnd.docker.reference.type=attestation-manifest)" if descriptor.attests else ""
+    detail = " (vnd.docker.reference.type=attestation-manifest)" if child.attested else ""
     yield f"{mark}     Type: {descriptor.media_type}{detail}"
     yield f"{mark}   Digest: {descriptor.digest}"
     yield f"{mark}   Length: {descriptor.size}"
-    if descriptor.attests:
-        yield f"{mark}       >>> Attestation for digest: {descriptor.attests}"
+    if child.attested:
+        yield f"{mark}       >>> Attestation for digest: {child.attested}"
         yield ""
         return
     yield f"{mark} Platform:"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain, islice
+from typing import Any, cast
 
 from regkit.errors import NotFound, ProtocolError, UsageError
+from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.tasks import each
@@ -17,6 +20,15 @@ from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
 
+IN_TOTO = "application/vnd.in-toto+json"
+"""The media type of a statement about an image."""
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+"""The annotation with which BuildKit says what kind of statement a layer is."""
+MAX_STATEMENT = 64 * 1024 * 1024
+"""The largest statement that is read, in bytes: an SBOM may have ten million."""
+MAX_DEPTH = 8
+"""How deep indexes, and referrers of referrers, are followed; what people build is two or three deep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -24,6 +36,14 @@ class Entry:
 
     descriptor: Descriptor
     manifest: Manifest | None
+
+    @property
+    def attested(self) -> Digest | None:
+        """The image that this attestation belongs to; None also where it doesn't say which."""
+        try:
+            return self.descriptor.attests
+        except ProtocolError:
+            return None
 
     @property
     def total_size(self) -> int:
@@ -92,6 +112,171 @@ def read_manifest(session: Session, location: Location, platform: Platform | Non
         return target.manifest(choose(str(location), manifest, platform).digest)
 
 
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A manifest with what is beneath it: the children that an index lists, and what refers to it."""
+
+    entry: Entry
+    children: tuple[Tree, ...] = ()
+    referrers: tuple[Tree, ...] = ()
+
+
+def inspect_tree(session: Session, location: Location, platform: Platform | None = None) -> Tree:
+    """Read what `location` names, or the image for `platform` in it, with all beneath it; raise NotFound."""
+    with location.open(session) as target:
+        manifest = target.manifest(location.identifier or only_entry(target))
+        descriptor = manifest.descriptor
+        if platform is not None and manifest.is_index:
+            descriptor = choose(str(location), manifest, platform)
+        return _grow(target, [descriptor])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """An image's configuration: its bytes, and the platform that the index gives it."""
+
+    image: Digest
+    platform: Platform | None
+    raw: bytes
+
+    @property
+    def document(self) -> Any:
+        """The parsed bytes; raise ProtocolError where they aren't JSON."""
+        return parse_config(self.raw, self.image)
+
+
+def read_configs(session: Session, location: Location, platform: Platform | None = None) -> tuple[Config, ...]:
+    """Read the configuration of each image that `location` names, attestations left out; raise NotFound."""
+    with location.open(session) as target:
+        images = _images(target, location, platform)
+
+        def read(image: Descriptor) -> Config | None:
+            config = target.manifest(image.digest).config
+            raw = read_all(target.fetch(config), MAX_SIZE) if config else None
+            return None if raw is None else Config(image.digest, image.platform, raw)
+
+        return tuple(config for config in each(read, images) if config is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """A statement about an image: an SBOM, a provenance. `statement` is None where it wasn't read."""
+
+    image: Digest
+    platform: Platform | None
+    manifest: Digest
+    layer: Descriptor
+    statement: Any = None
+
+    @property
+    def predicate(self) -> str:
+        """What kind of statement it is, as BuildKit annotates it; "" where nobody says."""
+        return self.layer.annotations.get(PREDICATE_TYPE, "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object."""
+        return {
+            "image": self.image,
+            "platform": self.platform.to_json() if self.platform else None,
+            "manifest": self.manifest,
+            "predicateType": self.predicate,
+            "digest": self.layer.digest,
+            "size": self.layer.size,
+            "statement": self.statement,
+        }
+
+
+def read_attestations(
+    session: Session, location: Location, platform: Platform | None = None, *, statements: bool = False
+) -> tuple[Attestation, ...]:
+    """List the in-toto statements about each image that `location` names, from its index and from the referrers.
+
+    With `statements` they are read, those of up to 64 MiB.
+    """
+    with location.open(session) as target:
+        root = target.manifest(location.identifier or only_entry(target))
+        images = {image.digest: image for image in _images(target, location, platform)}
+        listed = [(entry.attested, entry.descriptor) for entry in (Entry(child, None) for child in root.manifests)]
+        beside = each(lambda image: [(image, found) for found in target.referrers(image)], images)
+        wanted = dict.fromkeys(
+            (image, found.digest) for image, found in [*listed, *chain.from_iterable(beside)] if image in images
+        )
+
+        def read(pair: tuple[Digest | None, Digest]) -> list[Attestation]:
+            image, digest = images[cast(Digest, pair[0])], pair[1]
+            layers = [layer for layer in target.manifest(digest).layers if layer.media_type == IN_TOTO]
+            return [
+                Attestation(
+                    image.digest,
+                    image.platform,
+                    digest,
+                    layer,
+                    _statement(target, layer) if statements and layer.size <= MAX_STATEMENT else None,
+                )
+                for layer in layers
+            ]
+
+        return tuple(chain.from_iterable(each(read, wanted)))
+
+
+def list_referrers(
+    session: Session, location: Location, platform: Platform | None = None, artifact_type: str | None = None
+) -> tuple[Digest, tuple[Descriptor, ...]]:
+    """List what refers to what `location` names, or to the image for `platform` in it; give its digest as well.
+
+    Raise NotFound for a tag that isn't there; what refers to a digest may be there without it.
+    """
+    with location.open(session) as target:
+        name = location.identifier or only_entry(target)
+        if platform is not None or ":" not in name:
+            manifest = target.manifest(name)
+            wanted = platform is not None and manifest.is_index
+            name = choose(str(location), manifest, cast(Platform, platform)).digest if wanted else manifest.digest
+        digest = Digest(name)
+        return digest, target.referrers(digest, artifact_type)
+
+
+def _images(target: Target, location: Location, platform: Platform | None) -> list[Descriptor]:
+    """Give the images that are meant: those of an index, or the one for a platform, or the one that is named."""
+    manifest = target.manifest(location.identifier or only_entry(target))
+    if not manifest.is_index:
+        return [manifest.descriptor]
+    if platform is not None:
+        return [choose(str(location), manifest, platform)]
+    return [
+        child
+        for child in manifest.manifests
+        if child.media_type in mediatype.IMAGES and not (child.platform and child.platform.is_unknown)
+    ]
+
+
+def _grow(target: Target, descriptors: Sequence[Descriptor], depth: int = 0) -> list[Tree]:
+    """Read manifests side by side, then all that is beneath them, level by level, `MAX_DEPTH` levels at most."""
+
+    def read(descriptor: Descriptor) -> tuple[Entry, tuple[Descriptor, ...], tuple[Descriptor, ...]]:
+        entry = _entry(target, descriptor)
+        if entry.manifest is None or depth == MAX_DEPTH or entry.attested is not None:
+            return entry, (), ()
+        return entry, entry.manifest.manifests, target.referrers(descriptor.digest)
+
+    found = each(read, descriptors)
+    beneath = [item for _, children, referrers in found for item in (*children, *referrers)]
+    if not beneath:
+        return [Tree(entry) for entry, _, _ in found]
+    grown = iter(_grow(target, beneath, depth + 1))
+    return [
+        Tree(entry, tuple(islice(grown, len(children))), tuple(islice(grown, len(referrers))))
+        for entry, children, referrers in found
+    ]
+
+
+def _statement(target: Target, layer: Descriptor) -> Any:
+    try:
+        return json.loads(read_all(target.fetch(layer), MAX_STATEMENT))
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"the attestation {layer.digest} isn't valid JSON") from None
+
+
 def _entry(target: Target, descriptor: Descriptor) -> Entry:
     try:
         return Entry(descriptor, target.manifest(descriptor.digest))
@@ -111,11 +296,16 @@ def choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
 def _config(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:
     if manifest.config is None or not manifest.config.media_type.endswith("+json"):
         return None
-    try:
-        document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"the configuration {manifest.config.digest} isn't valid JSON") from None
+    document = parse_config(read_all(target.fetch(manifest.config), MAX_SIZE), manifest.config.digest)
     return document if isinstance(document, dict) else None
+
+
+def parse_config(raw: bytes, digest: Digest) -> Any:
+    """Parse a configuration; raise ProtocolError where it isn't JSON."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"the configuration {digest} isn't valid JSON") from None
 
 
 def only_entry(target: Target) -> str:

@@ -1,0 +1,52 @@
+"""`regkit referrers`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from regkit.cli.inspect import View, read_names
+from regkit.cli.options import globals_of
+from regkit.cli.output import human_size, table, write_json, write_lines
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def referrers(
+    ctx: typer.Context,
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")],
+    artifact_type: Annotated[
+        str | None, typer.Option("--artifact-type", envvar="REGKIT_ARTIFACT_TYPE", help="Only those of this type.")
+    ] = None,
+    platform: Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")] = None,
+    view: Annotated[
+        View, typer.Option("--format", envvar="REGKIT_FORMAT", metavar="table|json", help="How it is shown.")
+    ] = View.table,
+) -> None:
+    """List what refers to an image: signatures, SBOMs, whatever was attached to it."""
+    from regkit.errors import UsageError
+    from regkit.oci.platform import Platform
+    from regkit.ops.inspect import list_referrers
+    from regkit.ops.resolve import at_digest
+    from regkit.targets.location import Location
+
+    if view not in (View.table, View.json):
+        raise UsageError(f"referrers can't be shown as {view}", hint="write --format table or json")
+    locations = [Location.parse(text) for text in read_names(refs)]
+    wanted = Platform.parse(platform) if platform else None
+    with globals_of(ctx).session() as session:
+        found = [(each, *list_referrers(session, each, wanted, artifact_type)) for each in locations]
+    if view is View.json:
+        documents = [
+            {"schema": 1, "name": at_digest(location, digest), "referrers": [each.to_json() for each in listed]}
+            for location, digest, listed in found
+        ]
+        write_json(documents[0] if len(documents) == 1 else documents)
+        return
+    rows = [("ARTIFACT TYPE", "DIGEST", "SIZE")]
+    rows += [
+        (each.artifact_type or "-", each.digest, human_size(each.size)) for _, _, listed in found for each in listed
+    ]
+    write_lines(table(rows))
