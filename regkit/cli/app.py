@@ -27,6 +27,9 @@ COMMANDS = {
     "resolve": "Tell which digest a name stands for.",
     "verify": "Look whether all of a release is there.",
     "referrers": "List what refers to an image: signatures, SBOMs.",
+    "login": "Prove a login, and keep it in Docker's configuration.",
+    "logout": "Forget a registry's login.",
+    "whoami": "Say who one is at a registry, and where that login is from.",
     "registry": "The embedded registry, for development and tests.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }
