@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self, TypeVar, cast
 
 from regkit.errors import AccessDenied, RegkitError, Unavailable
 from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
@@ -13,12 +13,14 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.reference import Reference
-from regkit.protocol.blob import Upload, cancel_upload, delete_blob, get_blob, head_blob, mount_blob, push_blob
+from regkit.protocol.blob import delete_blob, get_blob, head_blob, push_blob
 from regkit.protocol.flow import Flow, Source
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
 from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
 from regkit.protocol.retry import delay
 from regkit.protocol.tag import delete_tag, list_tags
+from regkit.protocol.upload import Upload, cancel_upload, mount_blob
+from regkit.targets.resumed import Resumed
 from regkit.targets.target import Target
 from regkit.targets.verified import VerifiedSource, read_all
 from regkit.transport.session import Session
@@ -65,10 +67,16 @@ class Repository:
         return self._run(get_manifest(self._path, name))
 
     def fetch(self, descriptor: Descriptor) -> Source:
-        """Give a blob that is read as a stream, checked on the way; each `open()` asks the registry anew."""
+        """Give a blob that is read as a stream, checked on the way; each `open()` asks the registry anew.
+
+        Where the connection breaks, another one goes on from there.
+        """
+
+        def part(offset: int) -> BinaryIO:
+            return self._run(get_blob(self._path, descriptor.digest, offset))
 
         def opener() -> BinaryIO:
-            return self._run(get_blob(self._path, descriptor.digest))
+            return cast(BinaryIO, Resumed(part, descriptor.size))
 
         return VerifiedSource(descriptor, opener, f"the blob {descriptor.digest} of {self.name}")
 

@@ -8,18 +8,9 @@ from regkit.devregistry.app import DevRegistry
 from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError, Unavailable
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.protocol.blob import (
-    UPLOAD_TRIES,
-    Upload,
-    begin_upload,
-    cancel_upload,
-    delete_blob,
-    get_blob,
-    head_blob,
-    mount_blob,
-    push_blob,
-)
+from regkit.protocol.blob import UPLOAD_TRIES, delete_blob, get_blob, head_blob, push_blob
 from regkit.protocol.flow import Bytes, Request, Response, drive
+from regkit.protocol.upload import BREAKS
 from tests.protocol.support import Intercept, Script, Wire, finish, path, reply, upload
 
 DATA = bytes(range(256)) * 16
@@ -52,6 +43,16 @@ def test_old_registries_need_not_tell_the_size(headers: dict[str, str]) -> None:
     assert finish(head_blob("a", BLOB), reply(200, **headers))
 
 
+def test_a_registry_that_knows_no_head() -> None:
+    """405 to HEAD proves nothing: the blob is opened instead, and not read."""
+    wire = Wire(intercept=lambda request, _: reply(405) if request.method == "HEAD" else None)
+    upload(wire.registry, "a", DATA)
+
+    assert drive(head_blob("a", BLOB), wire)
+    assert not drive(head_blob("b", BLOB), wire)
+    assert all(request.stream for request in wire.seen if request.method == "GET")
+
+
 def test_a_failing_lookup_is_no_absence() -> None:
     """Only 404 means that a blob isn't there."""
     with pytest.raises(AccessDenied, match=f"can't look up the blob {BLOB.digest} in a"):
@@ -66,6 +67,36 @@ def test_a_blob_is_read_as_a_stream() -> None:
     with drive(get_blob("a", BLOB.digest), wire) as body:
         assert body.read() == DATA
     assert wire.seen[0].stream
+
+
+@pytest.mark.parametrize("offset", [0, 1, 1000, len(DATA) - 1])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_blob_is_read_from_the_middle(offset: int, *, ranges: bool) -> None:
+    """Only the rest comes; where a registry knows no ranges and sends all of it, the beginning is left out."""
+    wire = Wire(intercept=lambda request, registry: None if ranges else registry.handle(Request("GET", request.url)))
+    upload(wire.registry, "a", DATA)
+
+    with drive(get_blob("a", BLOB.digest, offset), wire) as body:
+        assert body.read() == DATA[offset:]
+    assert wire.seen[0].headers == ({"Range": f"bytes={offset}-"} if offset else {})
+
+
+@pytest.mark.parametrize("said", [{}, {"content_range": "bytes 0-4095/4096"}, {"content_range": "10-4095/4096"}])
+def test_another_part_than_asked_for(said: dict[str, str]) -> None:
+    """A 206 has to say that it begins where it should: other bytes would be taken for those."""
+    with pytest.raises(ProtocolError, match="instead of the bytes from 10 on"):
+        finish(get_blob("a", BLOB.digest, 10), reply(206, DATA[10:], **said))
+
+
+def test_a_part_that_was_not_asked_for() -> None:
+    """206 to a request for all of it is no answer."""
+    with pytest.raises(ProtocolError, match="206"):
+        finish(get_blob("a", BLOB.digest), reply(206, DATA))
+
+
+def test_the_rest_of_something_shorter() -> None:
+    """Where all of it ends before the part that was asked for, nothing comes."""
+    assert finish(get_blob("a", BLOB.digest, 5000), reply(200, DATA)).read() == b""
 
 
 def test_a_blob_that_is_missing() -> None:
@@ -129,12 +160,6 @@ def test_the_sessions_url_is_the_registrys(location: str, expected: str) -> None
     assert script.urls[1] == expected + BLOB.digest
 
 
-def test_an_upload_that_begins_nowhere() -> None:
-    """A 202 without a Location breaks the specification."""
-    with pytest.raises(ProtocolError, match="without a Location"):
-        finish(begin_upload("a", BLOB.digest), reply(202))
-
-
 def lost_session(status: int, times: int) -> Intercept:
     """Let the first PUTs find no session any more, as behind a balancer without sticky sessions."""
     left = iter(range(times))
@@ -146,10 +171,9 @@ def lost_session(status: int, times: int) -> Intercept:
     return intercept
 
 
-@pytest.mark.parametrize("status", [404, 500, 502, 504])
-def test_a_lost_session_is_begun_anew(status: int) -> None:
+def test_a_lost_session_is_begun_anew() -> None:
     """Where a session is lost, the blob goes through a new one, after a look whether it arrived."""
-    wire = Wire(intercept=lost_session(status, 1))
+    wire = Wire(intercept=lost_session(404, 1))
 
     drive(push_blob("a", BLOB, Bytes(DATA)), wire)
 
@@ -157,6 +181,36 @@ def test_a_lost_session_is_begun_anew(status: int) -> None:
     assert wire.methods == ["POST", "PUT", "HEAD", "POST", "PUT"]
     first, second = (path(request) for request in wire.seen if request.method == "PUT")
     assert first != second
+
+
+@pytest.mark.parametrize("status", [413, 416, 500, 502, 504])
+def test_a_failure_on_the_way_leaves_the_session(status: int) -> None:
+    """Where somebody on the way failed, or found it too large, the session goes on in chunks."""
+    wire = Wire(intercept=lost_session(status, 1))
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["POST", "PUT", "GET", "PATCH", "PUT"]
+
+
+def test_a_registry_without_chunks() -> None:
+    """Where a broken upload can't be gone on with, its session is ended, and the next one begins."""
+    left = iter([True])
+
+    def intercept(request: Request, registry: DevRegistry) -> Response | None:
+        del registry
+        if request.method == "PUT" and next(left, False):
+            raise Unavailable("the connection broke")
+        return reply(405) if request.method == "PATCH" else None
+
+    wire = Wire(intercept=intercept)
+
+    drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert stored(wire.registry) == DATA
+    tries = ["GET", "PATCH"] * (BREAKS + 1)
+    assert wire.methods == ["POST", "PUT", *tries, "GET", "DELETE", "HEAD", "POST", "PUT"]
 
 
 def test_sessions_are_not_begun_without_end() -> None:
@@ -200,13 +254,14 @@ def breaking(times: int) -> Intercept:
 
 @pytest.mark.parametrize("times", [1, UPLOAD_TRIES - 1])
 def test_a_connection_that_breaks_in_the_middle(times: int) -> None:
-    """The blob is sent again, whole, through a new session."""
+    """The blob arrives, through the same session or a new one."""
     wire = Wire(intercept=breaking(times))
 
     drive(push_blob("a", BLOB, Bytes(DATA)), wire)
 
     assert stored(wire.registry) == DATA
     assert wire.methods.count("PUT") == times + 1
+    assert wire.methods.count("POST") == (times + 2) // 2
 
 
 def test_a_connection_that_always_breaks() -> None:
@@ -216,12 +271,10 @@ def test_a_connection_that_always_breaks() -> None:
     with pytest.raises(Unavailable, match="the connection broke"):
         drive(push_blob("a", BLOB, Bytes(DATA)), wire)
 
-    assert wire.methods.count("PUT") == UPLOAD_TRIES
+    assert wire.methods.count("POST") == wire.methods.count("DELETE") == UPLOAD_TRIES
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (400, ProtocolError), (413, ProtocolError)]
-)
+@pytest.mark.parametrize(("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (400, ProtocolError)])
 def test_a_refusal_is_final(status: int, kind: type[Exception]) -> None:
     """What a new session can't mend isn't tried again."""
     wire = Wire(intercept=lost_session(status, 100))
@@ -229,7 +282,18 @@ def test_a_refusal_is_final(status: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="can't upload the blob"):
         drive(push_blob("a", BLOB, Bytes(DATA)), wire)
 
-    assert wire.methods.count("PUT") == 1
+    assert wire.methods == ["POST", "PUT", "DELETE"]
+
+
+def test_what_is_too_large_in_any_size() -> None:
+    """413 to everything stands, and the session that was given up is ended."""
+    wire = Wire(intercept=lambda request, _: reply(413) if request.method in ("PUT", "PATCH") else None)
+
+    with pytest.raises(ProtocolError, match=f"can't upload the blob {BLOB.digest} to a: .* 413"):
+        drive(push_blob("a", BLOB, Bytes(DATA)), wire)
+
+    assert wire.methods.count("POST") == 1
+    assert wire.methods[-1] == "DELETE"
 
 
 def test_bytes_that_are_not_the_blobs_are_refused_by_the_registry() -> None:
@@ -244,74 +308,6 @@ def test_a_registry_that_begins_no_upload() -> None:
     """Who may not push learns so at the first request."""
     with pytest.raises(AccessDenied, match="can't begin an upload to a"):
         finish(push_blob("a", BLOB, Bytes(DATA)), reply(403))
-
-
-# Mounts
-
-
-def test_a_mount() -> None:
-    """A blob of another repository is taken over by one request, which asks for the right to read there."""
-    wire = Wire()
-    upload(wire.registry, "b/c", DATA)
-
-    assert drive(mount_blob("a", BLOB.digest, "b/c"), wire) is True
-
-    assert stored(wire.registry) == DATA
-    (request,) = wire.seen
-    assert request.url == f"/v2/a/blobs/uploads/?mount={BLOB.digest}&from=b/c"
-    assert request.scope is not None
-    assert request.scope.entries == ("repository:a:pull,push", "repository:b/c:pull")
-
-
-def test_a_mount_that_opens_an_upload() -> None:
-    """Where nothing is mounted, the session that the answer opened takes the bytes, without another POST."""
-    wire = Wire()
-
-    begun = drive(mount_blob("a", BLOB.digest, "b"), wire)
-    assert isinstance(begun, Upload)
-    assert drive(push_blob("a", BLOB, Bytes(DATA), begun), wire)
-
-    assert stored(wire.registry) == DATA
-    assert wire.methods == ["POST", "PUT"]
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 500])
-def test_a_mount_that_is_refused(status: int) -> None:
-    """Mounting is a short cut: where it is closed, the way is the usual one."""
-    assert finish(mount_blob("a", BLOB.digest, "b"), reply(status)) is False
-
-
-def test_a_session_of_a_mount_that_is_lost() -> None:
-    """A session that a mount left and that is gone is replaced like any other."""
-    wire = Wire()
-
-    assert drive(push_blob("a", BLOB, Bytes(DATA), Upload("http://localhost/v2/a/blobs/uploads/gone")), wire)
-
-    assert stored(wire.registry) == DATA
-    assert wire.methods == ["PUT", "HEAD", "POST", "PUT"]
-
-
-def test_an_upload_is_cancelled() -> None:
-    """The session is gone; whatever the registry says to that is no failure."""
-    wire = Wire()
-    begun = drive(begin_upload("a", BLOB.digest), wire)
-    assert begun is not None
-
-    drive(cancel_upload("a", begun), wire)
-    drive(cancel_upload("a", begun), wire)
-
-    assert wire.registry.handle(Request("GET", begun.url)).status == 404
-    assert wire.methods == ["POST", "DELETE", "DELETE"]
-    assert not wire.seen[1].replayable
-
-
-def test_a_cancellation_that_fails() -> None:
-    """A registry that can't be reached any more isn't a second failure."""
-
-    def unreachable(request: Request) -> Response:
-        raise Unavailable(f"{request.url} can't be reached")
-
-    drive(cancel_upload("a", Upload("/v2/a/blobs/uploads/1")), unreachable)
 
 
 # Deletion

@@ -156,6 +156,22 @@ def test_a_blob_can_be_read_again(repository: Repository) -> None:
     assert [read_all(source, 100) for _ in range(2)] == [DATA, DATA]
 
 
+def test_a_download_that_breaks() -> None:
+    """Where a connection ends too early, another one brings the rest, and the whole is checked."""
+    data, read = DATA * 40_000, 256 * 1024
+    blob = Descriptor.of("application/x", data)
+    rest = f"Content-Range: bytes {read}-{len(data) - 1}/{len(data)}"
+    answers = [
+        http(200, data[: read + 1000], length=len(data)),
+        http(206, data[read:], rest, length=len(data) - read),
+    ]
+    with serving(answers) as server, Session() as session:
+        repository = Repository(session, Reference(server.host, "a"))
+
+        assert read_all(repository.fetch(blob), len(data)) == data
+        assert [server.header(number, "range") for number in range(2)] == [None, f"bytes={read}-"]
+
+
 def test_a_registry_that_gives_other_bytes() -> None:
     """A blob is checked on the way: other bytes of the same size are an error."""
     with serving([http(200, b"X" + DATA[1:])]) as server, Session() as session:

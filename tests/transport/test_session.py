@@ -163,14 +163,14 @@ def test_a_body_that_is_cut_off() -> None:
 
 
 def test_an_upload_is_not_repeated_blindly() -> None:
-    """A PUT whose connection broke is not sent again before the registry was asked for the blob."""
+    """A PUT whose connection broke is not sent again before the registry was asked for the session, and the blob."""
     began = http(202, b"", "Location: /upload")
-    with serving([began, b"", http(404), began, http(201)]) as server, Patient(server.host) as session:
+    with serving([began, b"", http(404), http(404), began, http(201)]) as server, Patient(server.host) as session:
         session.run(server.host, push_blob("a", BLOB, Bytes(DATA)))
 
-    assert [line.split()[0] for line in server.lines] == ["POST", "PUT", "HEAD", "POST", "PUT"]
+    assert [line.split()[0] for line in server.lines] == ["POST", "PUT", "GET", "HEAD", "POST", "PUT"]
     assert session.waits == []
-    assert server.requests[4].endswith(DATA)
+    assert server.requests[5].endswith(DATA)
 
 
 # Registries that can't be reached
