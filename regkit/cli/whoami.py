@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import table, write_json, write_lines
+from regkit.cli.output import safe, table, write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.login import Identity, Known
@@ -30,6 +31,7 @@ def whoami(
 
     place = parse_place(host) if host else None
     with globals_of(ctx).session() as session:
+        _warn(session.credentials.exposed)
         if place is None:
             _list(known_logins(session.credentials), form)
             return
@@ -41,6 +43,12 @@ def whoami(
     if found.refusal:
         who = f"the user {found.username!r}" if found.username else "anonymous"
         raise AccessDenied(f"{found.host} doesn't let {who} in: {found.refusal}", hint=f"regkit login {found.host}")
+
+
+def _warn(exposed: tuple[str, ...]) -> None:
+    sys.stderr.writelines(
+        f"warning: others on this machine may read {safe(path)}; mend it: chmod 600\n" for path in exposed
+    )
 
 
 def _list(known: tuple[Known, ...], form: Format) -> None:

@@ -72,6 +72,11 @@ class Credentials:
         """All hosts that the configuration speaks of, also those whose logins a helper keeps."""
         return tuple(sorted({*self._given, *(host for config in self._configs for host in config.hosts)}))
 
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The files with logins that others on this machine may read."""
+        return tuple(config.origin for config in self._configs if config.exposed)
+
     def for_host(self, host: str, repository: str = "") -> Login | None:
         """Give the login for a repository of exactly this host, or for the host as a whole; None where there is none.
 

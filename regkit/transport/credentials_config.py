@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ class Config:
     hosts: tuple[str, ...] = ()
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
+    exposed: bool = False
+    """Whether others on this machine may read the logins that it holds."""
 
     @classmethod
     def parse(cls, text: bytes | str, origin: str) -> Config:
@@ -58,7 +60,10 @@ class Config:
     def read(cls, path: Path) -> Config | None:
         """Read a file; None where there is none."""
         data = read_file(path)
-        return None if data is None else cls.parse(data, str(path))
+        if data is None:
+            return None
+        found = cls.parse(data, str(path))
+        return replace(found, exposed=bool(found.logins and path.stat().st_mode & 0o044))
 
     def helper_for(self, host: str, env: Mapping[str, str], limit: float) -> Helper | None:
         """Give the helper that keeps this host's login, if one does."""

@@ -238,6 +238,18 @@ def test_whoami_everywhere(tmp_path: Path) -> None:
     assert output_of(regkit("whoami", home=tmp_path)) == ""
 
 
+def test_a_file_that_others_may_read(tmp_path: Path) -> None:
+    """Its owner is told, on stderr, what to do."""
+    config(tmp_path).parent.mkdir()
+    config(tmp_path).write_text(json.dumps({"auths": {"a.test": {"auth": AUTH}}}))
+    config(tmp_path).chmod(0o644)
+
+    done = regkit("whoami", home=tmp_path)
+
+    assert output_of(done).splitlines()[1].split() == ["a.test", "me", str(config(tmp_path))]
+    assert done.stderr == f"warning: others on this machine may read {config(tmp_path)}; mend it: chmod 600\n"
+
+
 def test_a_helper_that_fails_is_no_anonymous_surprise(tmp_path: Path) -> None:
     """Every command that needs the login ends with 2 and the helper's name."""
     env = {"DOCKER_AUTH_CONFIG": json.dumps({"credHelpers": {"a.test": "absent"}})}

@@ -157,6 +157,18 @@ def test_broken_json_in_the_environment(tmp_path: Path) -> None:
     assert "canary" not in f"{caught.value} {caught.value.hint}"
 
 
+def test_a_file_that_others_may_read(tmp_path: Path) -> None:
+    """It's told where it holds a login; one without any is nobody's worry."""
+    path = put(tmp_path / "config.json", document("a.test"))
+    env = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_AUTH_CONFIG": document("a.test"), "HOME": str(tmp_path)}
+
+    for mode, expected in ((0o600, ()), (0o640, (str(path),)), (0o604, (str(path),)), (0o622, ())):
+        path.chmod(mode)
+        assert Credentials.load(env).exposed == expected
+    put(path, document(credsStore="x")).chmod(0o644)
+    assert Credentials.load(env).exposed == ()
+
+
 def test_what_images_need(tmp_path: Path) -> None:
     """All that is at hand, and for an image's host what its repository gets."""
     env = {"DOCKER_AUTH_CONFIG": document("a.test", "ghcr.io", "ghcr.io/owner"), "HOME": str(tmp_path)}
