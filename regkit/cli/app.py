@@ -26,6 +26,7 @@ COMMANDS = {
     "blob": "Get, look up and put single blobs.",
     "resolve": "Tell which digest a name stands for.",
     "verify": "Look whether all of a release is there.",
+    "diff": "Show in what two images or releases differ.",
     "referrers": "List what refers to an image: signatures, SBOMs.",
     "login": "Prove a login, and keep it in Docker's configuration.",
     "logout": "Forget a registry's login.",
