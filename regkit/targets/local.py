@@ -188,9 +188,10 @@ class LocalTarget(ABC):
 
     def _known(self, name: str) -> Descriptor | None:
         """Find what the index, or a push without a name, says of a tag or a digest."""
-        digest = digest_or_none(name)
+        named = next((r for r in self._index.manifests if self._has_name(r, name)), None)  # skopeo's may have a colon
+        digest = None if named else digest_or_none(name)
         if digest is None:
-            return next((r for r in self._index.manifests if self._has_name(r, name)), None)
+            return named
         return next((r for r in self._index.manifests if r.digest == digest), self._unnamed.get(digest))
 
     def _read(self, digest: Digest) -> bytes:
