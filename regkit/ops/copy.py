@@ -15,7 +15,7 @@ from regkit.oci.platform import Platform
 from regkit.ops.entries import choose_platforms
 from regkit.ops.graph import Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
-from regkit.ops.places import check_no_name, destination_name, open_destination, place_name, source_name
+from regkit.ops.places import check_no_name, destination_name, place_name, source_name
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
 from regkit.targets.location import Location
@@ -90,7 +90,7 @@ def copy(session: Session, spec: CopySpec, *, dry_run: bool = False) -> CopyResu
     """
     with ExitStack() as stack:
         source = stack.enter_context(spec.source.open(session))
-        destination = open_destination(session, spec.destination)
+        destination = spec.destination.open(session, create=True)
         if not dry_run:
             stack.enter_context(destination)
         return _Copy(session, spec, source, destination).run(dry_run=dry_run)

@@ -8,11 +8,9 @@ from regkit.errors import UsageError
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
-from regkit.targets.layout import Layout
+from regkit.targets.local import LocalTarget
 from regkit.targets.location import Location
-from regkit.targets.repository import Repository
 from regkit.targets.target import Target, digest_or_none
-from regkit.transport.session import Session
 
 DEFAULT_TAG = "latest"
 
@@ -29,7 +27,7 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
     if location.identifier is not None:
         tag = location.place.tag if isinstance(location.place, Reference) else None
         return location.identifier, tag or (None if ":" in location.identifier else location.identifier)
-    roots = target.roots if isinstance(target, Layout) else ()
+    roots = target.roots if isinstance(target, LocalTarget) else ()
     if len(roots) != 1:
         names = ", ".join(target.tags()) or "no named one"
         raise UsageError(f"{place_name(location)} has {len(roots)} entries", hint=f"name one of them: {names}")
@@ -39,7 +37,7 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
 def destination_name(location: Location, source_tag: str | None) -> tuple[str | None, Digest | None]:
     """Tell the tag that is to be written, and the digest that is expected, each None where there is none.
 
-    A repository without either is `:latest`, as everywhere; a layout takes the source's tag.
+    A repository without either is `:latest`, as everywhere; a layout or an archive takes the source's tag.
     """
     if isinstance(location.place, Reference):
         tag, digest = location.place.tag, location.place.digest
@@ -50,13 +48,6 @@ def destination_name(location: Location, source_tag: str | None) -> tuple[str | 
     return (None, digest) if digest else (location.identifier, None)
 
 
-def open_destination(session: Session, location: Location) -> Target:
-    """Give the Target to write to; a layout is begun where there is none."""
-    if isinstance(location.place, Reference):
-        return Repository(session, location.place)
-    return Layout(location.place, create=True)
-
-
 def check_no_name(location: Location) -> None:
     """Raise UsageError where a tag or digest is named, though all are meant."""
     named = location.identifier
@@ -64,3 +55,10 @@ def check_no_name(location: Location) -> None:
         named = location.place.tag or location.place.digest
     if named is not None:
         raise UsageError(f"{location} names one entry, and all tags are to be copied", hint="leave its tag out")
+
+
+def entry_annotations(target: Target, name: str) -> dict[str, str]:
+    """Give what a layout's own index says of a name, apart from that name; a registry says nothing."""
+    roots = target.roots if isinstance(target, LocalTarget) else ()
+    found = next((root.annotations for root in roots if root.annotations.get(REF_NAME) == name), {})
+    return {key: value for key, value in found.items() if key != REF_NAME}

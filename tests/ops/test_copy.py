@@ -104,6 +104,32 @@ def test_from_registry_to_registry_to_layout_and_back(built: Path, tmp_path: Pat
             assert all(layout.exists(blob) for blob in layout.manifest(child.digest).blobs)
 
 
+def test_archives_are_places_like_any_other(built: Path, tmp_path: Path, served: Served) -> None:
+    """Into a file, from there into a registry, and one image of it into Docker's kind of file; a dry run makes none."""
+    digest = digest_of(built)
+    file, docker = tmp_path / "hello.tar", tmp_path / "docker.tar"
+    run(served, f"oci:{built}:built", f"oci-archive:{file}:1", dry_run=True)
+    assert not file.exists()
+
+    into = run(served, f"oci:{built}:built", f"oci-archive:{file}:1")
+    run(served, f"oci-archive:{file}:1", f"{served.host}/a:1")
+    image = index_of(served, "a", "1").manifests[0].digest
+    run(served, f"{served.host}/a@{image}", f"docker-archive:{docker}:example.com/hello:1")
+    run(served, f"docker-archive:{docker}:example.com/hello:1", f"{served.host}/b:1")
+
+    assert into.names == (f"oci-archive:{file}@{digest}",)
+    assert served.tags("a") == {"1": digest}
+    config = index_of(served, "b", "1").config
+    assert config is not None
+    assert config.digest == layout_config(built, image)
+
+
+def layout_config(layout: Path, image: str) -> str:
+    config = Layout(layout).manifest(image).config
+    assert config is not None
+    return config.digest
+
+
 def test_a_second_copy_sends_nothing(built: Path, served: Served) -> None:
     """A tag that stands on its digest costs a look, which is no pull, and no write."""
     run(served, f"oci:{built}:built", f"{served.host}/team/hello:1")
