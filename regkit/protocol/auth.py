@@ -17,7 +17,7 @@ from regkit.protocol.flow import Bytes, Flow, Request, Response, Scope, expect
 TOKEN_LIMIT = 1024 * 1024
 TOKEN_USER = "<token>"  # noqa: S105 - a name: how credential helpers mark an identity token
 _CLIENT = "regkit"
-_BARE = {"Authorization": ""}
+_NOBODY = Scope("", "")  # the scope of a request that goes without authorization, whatever is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def parse_challenges(value: str) -> Iterator[Challenge]:
 
 def ask_challenges() -> Flow[tuple[Challenge, ...]]:
     """Ask `/v2/` without any authorization: what the registry demands; nothing where it lets everybody in."""
-    response = yield Request("GET", "/v2/", _BARE)
+    response = yield Request("GET", "/v2/", scope=_NOBODY)
     if response.status == 401:
         return tuple(parse_challenges(response.headers.get("www-authenticate", "")))
     expect(response, 200, what="speak to the registry")
@@ -96,9 +96,8 @@ class Authority:
 
     def authorized(self, request: Request) -> Flow[Response]:
         """Send a request with what is known; answer a 401 once, with a fresh token, and send it again."""
-        if request.headers.get("Authorization") == "":  # asked for: without any
-            others = {name: value for name, value in request.headers.items() if name != "Authorization"}
-            return (yield replace(request, headers=others))
+        if request.scope == _NOBODY:
+            return (yield request)
         sent = self._known(request.scope)
         response = yield _with(request, sent)
         if response.status != 401:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin
 
 from regkit.errors import Interrupted, ProtocolError, RegkitError, Unavailable
-from regkit.events import Reporter, ignore
+from regkit.events import Note, Reporter, ignore
 from regkit.oci.reference import DOCKER_HUB, is_loopback
 from regkit.protocol.auth import Authority
 from regkit.protocol.flow import Flow, Request, Response, drive
 from regkit.protocol.redirect import follow
 from regkit.protocol.retry import Outcome, wants_retry
+from regkit.protocol.warning import MAX_WARNINGS, read_warnings
 from regkit.transport.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class _Registry:
         self._login = session.credentials.for_host(host)
         self._tentative = tentative
         self._lock = threading.Lock()
+        self._warnings: set[str] = set()
         self._set_scheme("http" if plain else "https")
 
     def send(self, request: Request) -> Response:
@@ -143,10 +145,23 @@ class _Registry:
     def _authorized(self, request: Request) -> Response:
         """Add what the registry asks for, on its own origin; other origins get nothing."""
         if request.url.startswith(f"{self.origin}/"):
-            return drive(self._authority.authorized(request), self._http.send)
+            response = drive(self._authority.authorized(request), self._http.send)
+            if "warning" in response.headers:
+                self._warn(response.headers["warning"])
+            return response
         if self.origin.startswith("https:") and not request.url.startswith("https:"):
             raise ProtocolError(f"{self._netloc} leads to an address without https: {request.url[:200]!r}")
         return self._http.send(request)
+
+    def _warn(self, header: str) -> None:
+        """Report what the registry warns of, each text once; nothing is ever done about it."""
+        for text in read_warnings(header):
+            with self._lock:
+                new = text not in self._warnings and len(self._warnings) < MAX_WARNINGS
+                if new:
+                    self._warnings.add(text)
+            if new:
+                self._session.report(Note(f"{self._netloc} says: {text}", warning=True))
 
     def _set_scheme(self, scheme: str) -> None:
         self.origin = f"{scheme}://{self._netloc}"

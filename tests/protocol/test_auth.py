@@ -592,7 +592,7 @@ def test_logins_by_repository() -> None:
     ],
 )
 def test_what_a_registry_demands(answer: Response, schemes: list[str]) -> None:
-    """It is asked without a login, whatever is known, and the empty header that says so isn't sent."""
+    """It is asked without a login, whatever is known."""
     script = Script([reply(401, www_authenticate="Basic"), reply(200), answer])
     authority = Authority(LOGIN, secure=True)
     ask(authority, script)

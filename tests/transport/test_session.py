@@ -12,7 +12,7 @@ import pytest
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.server import running
 from regkit.errors import AccessDenied, Interrupted, NotFound, ProtocolError, Unavailable
-from regkit.events import Event, RequestServed, RetryScheduled
+from regkit.events import Event, Note, RequestServed, RetryScheduled
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.auth import Login
@@ -21,6 +21,7 @@ from regkit.protocol.check import check
 from regkit.protocol.flow import Bytes, Flow, Request, Response, Scope
 from regkit.protocol.manifest import get_manifest
 from regkit.protocol.tag import list_tags
+from regkit.protocol.warning import MAX_WARNINGS
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
 from tests.protocol.support import CONFIG, image
@@ -507,3 +508,31 @@ def test_a_flows_own_errors_pass() -> None:
     """NotFound and the like reach the caller as the flow raised them."""
     with running(DevRegistry()) as server, Session() as session, pytest.raises(NotFound, match="can't read 1 in a"):
         session.run(server.host, get_manifest("a", "1"))
+
+
+# Warnings
+
+
+def test_a_warning_is_reported_once() -> None:
+    """Each text comes once, whichever answer brings it, without what could steer a terminal; nothing else changes."""
+    one, two = 'Warning: 299 - "moves \u009b[1mto new.test"', 'Warning: 299 - "other"'
+    answers = [http(200, b"{}", one), http(404, b"", one, two), http(200, b"{}")]
+    with serving(answers) as server, Patient(server.host) as session:
+        session.run(server.host, check())
+        assert not session.run(server.host, head_blob("a", BLOB))
+        session.run(server.host, check())
+
+    assert session.events == [
+        Note(f"{server.host} says: moves Â [1mto new.test", warning=True),
+        Note(f"{server.host} says: other", warning=True),
+    ]
+
+
+def test_warnings_are_bounded() -> None:
+    """A registry that always warns of something else is heard for a while."""
+    answers = [http(200, b"{}", f'Warning: 299 - "number {n}"') for n in range(MAX_WARNINGS + 5)]
+    with serving(answers) as server, Patient(server.host) as session:
+        for _ in answers:
+            session.run(server.host, check())
+
+    assert len(session.events) == MAX_WARNINGS
