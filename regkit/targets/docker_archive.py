@@ -52,6 +52,17 @@ class DockerArchive(Archive):
         self._made: dict[Digest, bytes] = {}
         super().__init__(path, create=create)
 
+    @property
+    def roots(self) -> tuple[Descriptor, ...]:
+        """The images, as an image layout would list them; those of other repositories aren't among them."""
+        shown = []
+        for root in super().roots:
+            tag = root.annotations.get(REF_NAME)
+            if tag is None or self._has_name(root, tag):
+                kept = {key: value for key, value in root.annotations.items() if key != IMAGE_NAME}
+                shown.append(replace(root, annotations=kept))
+        return tuple(shown)
+
     def tags(self) -> tuple[str, ...]:
         """List the tags, each once."""
         named = (r for r in self._index.manifests if self._has_name(r, r.annotations.get(REF_NAME, "")))

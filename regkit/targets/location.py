@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
@@ -14,14 +15,40 @@ from regkit.targets.repository import Repository
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
-_SCHEMES = ("ocidir://", "oci:")
+_LAYOUTS = ("ocidir://", "oci:")
+_ARCHIVE = "oci-archive:"
+_DOCKER_ARCHIVE = "docker-archive:"
+_HINT = "write NAME[:tag][@digest], ocidir://DIR[:tag], oci-archive:FILE[:tag] or docker-archive:FILE[:NAME:tag]"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://|:)")
+_FOREIGN = frozenset(
+    {"containers-storage", "dir", "docker", "docker-daemon", "docker-image", "oci-layout", "ostree", "sif", "tarball"}
+)
+"""What other tools write before a colon; as images of Docker Hub, these names would be a surprise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFile:
+    """A file that holds an image layout."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFile:
+    """A file as `docker save` writes it, or what it has of one repository (`docker.io/library/hello`)."""
+
+    path: Path
+    repository: str | None = None
+
+
+Place: TypeAlias = Reference | Path | ArchiveFile | DockerFile
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A repository or a layout's directory, and a tag or digest in it (None: the layout's only entry)."""
+    """A repository, a layout's directory or an archive, and a tag or digest in it (None: its only entry)."""
 
-    place: Reference | Path
+    place: Place
     identifier: str | None
 
     def __str__(self) -> str:
@@ -29,31 +56,79 @@ class Location:
         if isinstance(self.place, Reference):
             return str(self.place)
         mark = "" if self.identifier is None else ("@" if ":" in self.identifier else ":") + self.identifier
-        place = f"{self.place}/" if ":" in self.place.name else self.place  # lest its end be read as a tag
-        return f"ocidir://{place}{mark}"
+        if isinstance(self.place, DockerFile):
+            repository = f":{self.place.repository}" if self.place.repository else ""
+            # Without a repository, a tag stands where a name would: the empty name says so.
+            gap = ":" if not repository and mark.startswith(":") else ""
+            return f"{_DOCKER_ARCHIVE}{self.place.path}{repository}{gap}{mark}"
+        path = self.place.path if isinstance(self.place, ArchiveFile) else self.place
+        scheme = _ARCHIVE if isinstance(self.place, ArchiveFile) else _LAYOUTS[0]
+        return f"{scheme}{f'{path}/' if ':' in path.name else path}{mark}"  # lest its end be read as a tag
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `registry/repository…`, `ocidir://DIR[:tag][@digest]` or `oci:DIR[:tag]`; raise UsageError."""
-        for scheme in _SCHEMES:
+        """Read `registry/repository…`, or a place that a scheme names; raise UsageError."""
+        for scheme in _LAYOUTS:
             if text.startswith(scheme):
-                return cls(*_parse_path(text, text.removeprefix(scheme)))
+                return cls(*_parse_path(text, text.removeprefix(scheme), "directory"))
+        if text.startswith(_ARCHIVE):
+            path, identifier = _parse_path(text, text.removeprefix(_ARCHIVE), "file")
+            return cls(ArchiveFile(path), identifier)
+        if text.startswith(_DOCKER_ARCHIVE):
+            return cls(*_parse_docker(text, text.removeprefix(_DOCKER_ARCHIVE)))
+        scheme_found = _SCHEME.match(text)
+        if scheme_found and (scheme_found[2] == "://" or scheme_found[1].lower() in _FOREIGN):
+            raise UsageError(
+                f"{text!r} begins with {scheme_found[0]!r}, which names no place that is known", hint=_HINT
+            )
         reference = Reference.parse(text)
         return cls(reference, reference.identifier)
 
-    def open(self, session: Session) -> Target:
-        """Give the Target; raise UsageError for a directory that is no layout."""
-        if isinstance(self.place, Reference):
-            return Repository(session, self.place)
-        return Layout(self.place)
+    def open(self, session: Session, *, create: bool = False) -> Target:
+        """Give the Target; with `create`, a layout or archive is begun where there is none, once something is written.
+
+        Raise UsageError for a file or directory that is none.
+        """
+        match self.place:
+            case Reference():
+                return Repository(session, self.place)
+            case ArchiveFile(path):
+                from regkit.targets.archive import Archive
+
+                return Archive(path, create=create)
+            case DockerFile(path, repository):
+                from regkit.targets.docker_archive import DockerArchive
+
+                return DockerArchive(path, repository, create=create)
+            case path:
+                return Layout(path, create=create)
 
 
-def _parse_path(text: str, rest: str) -> tuple[Path, str | None]:
+def _parse_path(text: str, rest: str, kind: str) -> tuple[Path, str | None]:
     path, at, digest = rest.partition("@")
     head, colon, tail = path.rpartition(":")
     tag = None
     if colon and "/" not in tail:
         path, tag = head, check_tag(tail)
+    return _path(text, path, kind), Digest(digest) if at else tag
+
+
+def _parse_docker(text: str, rest: str) -> tuple[DockerFile, str | None]:
+    """Read `FILE[:NAME[:tag]][@digest]`, or `FILE::tag` for a tag without a name."""
+    before, at, after = rest.partition("@")
+    path, colon, name = before.partition(":")
+    digest = Digest(after) if at else None
+    if not colon:
+        return DockerFile(_path(text, path, "file")), digest
+    if name.startswith(":"):
+        return DockerFile(_path(text, path, "file")), digest or check_tag(name[1:])
+    reference = Reference.parse(name)
+    return DockerFile(_path(text, path, "file"), reference.name), digest or reference.identifier
+
+
+def _path(text: str, path: str, kind: str) -> Path:
     if not path:
-        raise UsageError(f"{text!r} names no directory", hint="write ocidir://DIR[:tag][@digest]")
-    return Path(path), Digest(digest) if at else tag
+        raise UsageError(f"{text!r} names no {kind}", hint=_HINT)
+    if "\0" in path:
+        raise UsageError(f"{text!r} names no {kind}: no name has a null byte", hint=_HINT)
+    return Path(path)
