@@ -31,6 +31,7 @@ COMMANDS = {
     "login": "Prove a login, and keep it in Docker's configuration.",
     "logout": "Forget a registry's login.",
     "whoami": "Say who one is at a registry, and where that login is from.",
+    "caps": "Find out what a registry can do, without writing.",
     "registry": "The embedded registry, for development and tests.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }
