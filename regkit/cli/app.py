@@ -21,6 +21,7 @@ COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
     "inspect": "Show what a reference stands for, with its platforms.",
     "copy": "Copy from any place to any place, byte for byte.",
+    "index": "Create, extend, cut down and annotate indexes.",
     "tag": "List, set and remove tags.",
     "manifest": "Get, look up, put and delete single manifests.",
     "blob": "Get, look up and put single blobs.",

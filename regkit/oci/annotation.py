@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from regkit.errors import UsageError
+from regkit.oci.platform import Platform
 
 CREATED = "org.opencontainers.image.created"
 REVISION = "org.opencontainers.image.revision"
@@ -15,6 +18,8 @@ SOURCE_DIGEST = "vnd.regkit.source.digest"
 """The digest of all that a build was made from: context, Dockerfile, target, arguments."""
 
 _LEVELS = ("index", "index-descriptor", "manifest", "manifest-descriptor")
+_LEVEL = r"(?:index-descriptor|index|manifest-descriptor|manifest)(?:\[[^\]]*\])?"
+_PREFIX = re.compile(rf"({_LEVEL}(?:,{_LEVEL})*):(.*)", re.DOTALL)
 
 
 def parse_annotations(texts: Iterable[str]) -> dict[str, str]:
@@ -34,3 +39,40 @@ def parse_annotations(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"not an annotation: {text!r}", hint="write KEY=VALUE")
         annotations[key] = value
     return annotations
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A key and its value, and where they are to stand.
+
+    `level` is `index`, `index-descriptor` (what a layout's own index says of it) or `manifest-descriptor`: what the
+    index says of its images, or only of the one for `platform`.
+    """
+
+    level: str
+    key: str
+    value: str
+    platform: Platform | None = None
+
+
+def parse_levels(texts: Iterable[str]) -> tuple[Annotation, ...]:
+    """Read `[LEVEL[PLATFORM],…:]KEY=VALUE` as buildx writes it; without a level it is the index's own."""
+    return tuple(annotation for text in texts for annotation in _parse_levels(text))
+
+
+def _parse_levels(text: str) -> Iterable[Annotation]:
+    found = _PREFIX.fullmatch(text)
+    levels, rest = (found[1], found[2]) if found else ("index", text)
+    key, equals, value = rest.partition("=")
+    if not equals or not key:
+        raise UsageError(f"not an annotation: {text!r}", hint="write KEY=VALUE, or LEVEL:KEY=VALUE")
+    for word in levels.split(","):
+        level, bracket, platform = word.rstrip("]").partition("[")
+        if level == "manifest":
+            raise UsageError(
+                f"{text!r} would change an image's own bytes, and with them its digest",
+                hint=f"what the index says of it is written as manifest-descriptor:{rest}",
+            )
+        if bracket and level != "manifest-descriptor":
+            raise UsageError(f"{text!r} names a platform, and an index has none", hint=f"write {level}:{rest}")
+        yield Annotation(level, key, value, Platform.parse(platform) if bracket else None)
