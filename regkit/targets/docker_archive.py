@@ -42,7 +42,8 @@ class DockerArchive(Archive):
     """The archive in `path`, or what it has of one `repository` (`docker.io/library/hello`).
 
     Tags are those of that repository; without one, all of them, and what is named gets a tag but no repository, which
-    `docker load` doesn't show. Only images fit in, no indexes and no artifacts: pushing one raises UsageError.
+    `docker load` doesn't show. Only images fit in, and indexes of one image; pushing others, or an artifact, raises
+    UsageError.
     """
 
     scheme = "docker-archive"
@@ -69,30 +70,37 @@ class DockerArchive(Archive):
         return tuple(dict.fromkeys(r.annotations[REF_NAME] for r in named))
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
-        """Write content; raise UsageError for a manifest that is no image."""
-        if descriptor.is_index:
-            what = f"{self.name} can hold an image, but not the index {descriptor.digest}"
-            raise UsageError(what, hint="choose one of its images with --platform, or write an oci-archive:")
+        """Write content; raise UsageError for a manifest that is neither an image nor an index of one."""
         if descriptor.is_manifest or name is not None:
             raw = read_all(source, MAX_SIZE)
             source = Bytes(raw)
-            config = Manifest(descriptor.media_type, raw).config
-            if config is None or config.media_type not in _CONFIGS:
-                what = f"{self.name} can hold an image, but not the artifact {descriptor.digest}"
-                raise UsageError(what, hint="write it to an oci-archive:")
+            self._check_fits(Manifest(descriptor.media_type, raw))
         super().push(descriptor, source, name)
+
+    def _check_fits(self, manifest: Manifest) -> None:
+        if manifest.is_index and len(_images_of(manifest)) != 1:
+            what = f"{self.name} can hold one image, but not the index {manifest.digest} of {len(_images_of(manifest))}"
+            raise UsageError(what, hint="choose one of its images with --platform, or write an oci-archive:")
+        if manifest.config is not None and manifest.config.media_type not in _CONFIGS:
+            what = f"{self.name} can hold an image, but not the artifact {manifest.digest}"
+            raise UsageError(what, hint="write it to an oci-archive:")
 
     def _read_index(self, reader: TarReader) -> Manifest:
         """Read `manifest.json`, and make or find a manifest for each of its entries."""
         if _LIST not in reader.regions:
             raise UsageError(f"{self.path} isn't an archive of docker save", hint=_HINT)
+        roots: list[Descriptor] = []
         try:
             entries = json.loads(reader.read(_LIST, MAX_SIZE))
             if not isinstance(entries, list):
                 raise ProtocolError(f"{_LIST} isn't a list")
             listed = self._read_layout(reader)
+            whole = [(root, self._image_at(root.digest)) for root in listed]
             originals = [m for _, m in self._walk([r.digest for r in listed]) if m.media_type in mediatype.IMAGES]
-            roots = [root for entry in entries for root in self._read_entry(reader, entry, originals, listed)]
+            for entry in entries:
+                manifest, names = self._read_entry(reader, entry, originals)
+                same = [root for root, image in whole if image is not None and image.digest == manifest.digest]
+                roots += _name(manifest.descriptor, names, same)
         except (ValueError, RecursionError, ProtocolError) as error:
             raise UsageError(f"{self.path} is a broken archive of docker save: {error}") from None
         document = {**assemble_index((), {}).document, "manifests": [root.to_json() for root in roots]}
@@ -107,8 +115,9 @@ class DockerArchive(Archive):
             return ()
 
     def _read_entry(
-        self, reader: TarReader, entry: object, originals: Iterable[Manifest], listed: Iterable[Descriptor]
-    ) -> Iterator[Descriptor]:
+        self, reader: TarReader, entry: object, originals: Iterable[Manifest]
+    ) -> tuple[Manifest, list[Reference]]:
+        """Find or make an entry's manifest, and read its names."""
         config, layers, names = _parts(entry)
         raw = reader.read(_follow(reader, config), MAX_SIZE)
         described = Descriptor.of(mediatype.OCI_CONFIG, raw)
@@ -122,16 +131,20 @@ class DockerArchive(Archive):
         manifest = next(same, None) or _make(described, described_layers)
         if manifest.digest not in self._members:
             self._made[manifest.digest] = manifest.raw
-        references = [reference for reference in map(_parse_name, names) if reference is not None]
-        for reference in references:
-            tag = reference.tag or "latest"
-            name = {IMAGE_NAME: f"{reference.name}:{tag}", REF_NAME: tag}
-            yield replace(manifest.descriptor, annotations=name)
-        if not references:
-            there = [r.annotations.get(REF_NAME) for r in listed if r.digest == manifest.digest]
-            for tag_or_none in there or [None]:
-                annotations = {} if tag_or_none is None else {REF_NAME: tag_or_none}
-                yield replace(manifest.descriptor, annotations=annotations)
+        return manifest, [reference for reference in map(_parse_name, names) if reference is not None]
+
+    def _image_at(self, digest: Digest) -> Manifest | None:
+        """Read an image, or the only one of an index that is there as a whole; None for anything else."""
+        for _, manifest in self._manifests([digest]):
+            if not manifest.is_index:
+                return manifest
+            try:
+                images = _images_of(manifest)
+                if len(images) == 1 and all(map(self.exists, manifest.manifests)):
+                    return next((m for _, m in self._manifests([images[0].digest]) if not m.is_index), None)
+            except ProtocolError:
+                return None
+        return None
 
     def _describe(self, reader: TarReader, name: str, content: Digest | None) -> Descriptor:
         """Describe a layer; a plain tar's digest stands in the configuration, and is checked when it is read."""
@@ -154,11 +167,12 @@ class DockerArchive(Archive):
         yield from super()._last_members()
 
     def _entry(self, digest: Digest, names: list[str]) -> dict[str, Any]:
-        manifest = self.manifest(digest)
+        manifest = self._image_at(digest)
+        if manifest is None or manifest.config is None:
+            raise UsageError(f"{self.name} would lack the image of the index {digest}")
         for blob in manifest.blobs:
             if not self.exists(blob):
-                raise UsageError(f"{self.name} would lack the blob {blob.digest} of the image {digest}")
-        assert manifest.config is not None
+                raise UsageError(f"{self.name} would lack the blob {blob.digest} of the image {manifest.digest}")
         return {
             "Config": str(layout.blob_path(manifest.config.digest)),
             "RepoTags": names or None,
@@ -201,6 +215,23 @@ class DockerArchive(Archive):
             known = ", ".join(filter(None, found.values()))
             raise UsageError(f"{self.name} has several images with the tag {name}", hint=f"say which one: {known}")
         return super()._known(name)
+
+
+def _images_of(index: Manifest) -> list[Descriptor]:
+    """Give an index's children without attestations."""
+    return [child for child in index.manifests if child.attests is None]
+
+
+def _name(image: Descriptor, names: Iterable[Reference], same: Iterable[Descriptor]) -> Iterator[Descriptor]:
+    """List an image under its names; as what an image layout lists under that name, if it is the same image."""
+    listed = {root.annotations.get(IMAGE_NAME, root.annotations.get(REF_NAME)): root for root in same}
+    for reference in names:
+        tag = reference.tag or "latest"
+        name = f"{reference.name}:{tag}"
+        found = listed.get(name) or listed.get(tag) or image
+        yield replace(found, annotations={IMAGE_NAME: name, REF_NAME: tag})
+    if not names:
+        yield from listed.values() or (image,)
 
 
 def _parts(entry: object) -> tuple[str, list[str], list[str]]:

@@ -221,7 +221,9 @@ def test_the_command(stage: Stage, tmp_path: Path) -> None:
 
     assert stage.pushed("back:1") == stage.index
     assert stage.pushed("back:amd64") == stage.image
+    output_of(regkit("copy", "--platform", "linux/arm64", name, f"docker-archive:{tmp_path}/p.tar:{NAME}:1"))
+    assert "PASS" in output_of(peer("crane", "validate", "--tarball", tmp_path / "p.tar"))
     refused = regkit("copy", name, f"docker-archive:{tmp_path}/no.tar")
     assert refused.returncode == 2
     assert "--platform" in refused.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.tar", "o.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.tar", "o.tar", "p.tar"]

@@ -4,6 +4,7 @@ import gzip
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.layout import blob_path
-from regkit.oci.manifest import Manifest, canonical_json
+from regkit.oci.manifest import Manifest, assemble_index, canonical_json
+from regkit.oci.platform import Platform
 from regkit.protocol.flow import Bytes
 from regkit.targets.archive import Archive
 from regkit.targets.docker_archive import DockerArchive
@@ -225,6 +227,36 @@ def test_what_is_written(tmp_path: Path) -> None:
         {"Config": config, "RepoTags": ["example.org/a/b:1", "example.org/a/b:2"], "Layers": layers}
     ]
     assert DockerArchive(path).manifest("2") == Archive(path).manifest("2") == manifest
+
+
+@pytest.mark.parametrize("repository", ["example.org/a/b", None])
+def test_an_index_of_one_image(tmp_path: Path, repository: str | None) -> None:
+    """What `--platform` leaves of an index fits in: it keeps its digest, and Docker loads the image below it."""
+    manifest, blobs = image(*LAYERS)
+    index = assemble_index([replace(manifest.descriptor, platform=Platform("linux", "amd64"))], {"k": "v"})
+    with DockerArchive(tmp_path / "x.tar", repository, create=True) as target:
+        push(target, manifest, blobs, None)
+        target.push(index.descriptor, Bytes(index.raw), "1")
+
+    archive = DockerArchive(tmp_path / "x.tar", repository)
+    assert [root.digest for root in archive.roots] == [index.digest]
+    assert archive.manifest("1") == index
+    assert archive.manifest(manifest.digest) == manifest
+    (listed,) = read_member(tmp_path / "x.tar", "manifest.json")
+    assert listed["RepoTags"] == (["example.org/a/b:1"] if repository else None)
+    assert len(listed["Layers"]) == 2
+
+
+def test_an_index_whose_image_is_missing(tmp_path: Path) -> None:
+    """An index without its image isn't written: nothing could load it."""
+    index = assemble_index([image(*LAYERS)[0].descriptor], {})
+
+    def write() -> None:
+        with DockerArchive(tmp_path / "x.tar", create=True) as target:
+            target.push(index.descriptor, Bytes(index.raw), "1")
+
+    with pytest.raises(UsageError, match=f"would lack the image of the index {index.digest}"):
+        write()
 
 
 def test_a_name_without_a_repository(tmp_path: Path) -> None:
