@@ -83,7 +83,7 @@ class Archive(LocalTarget):
             if self._ended:
                 raise RegkitError(f"{self.name} isn't being written any more")
             if self._writer is None:
-                self._writer = TarWriter(self.path)
+                self._writer = TarWriter(self.path.resolve())
             writer = self._writer
             self._changed = True
         writer.add(_member_name(descriptor.digest), source)
@@ -95,7 +95,7 @@ class Archive(LocalTarget):
             self._writer.drop(_member_name(digest))
 
     def _commit(self) -> None:
-        writer = self._writer = self._writer or TarWriter(self.path)
+        writer = self._writer = self._writer or TarWriter(self.path.resolve())
         try:
             for digest in self._digests():
                 if _member_name(digest) not in writer.regions:

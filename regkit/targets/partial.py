@@ -17,11 +17,12 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 class Partial:
     """What will be `path`: written at offsets, from any thread, then put in its place at once, or never.
 
-    Until then it has no name where the file system allows that, so that not even SIGKILL leaves it behind.
+    A symbolic link is replaced, not followed. Until it is whole it has no name where the file system allows that, so
+    that not even SIGKILL leaves it behind.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(os.path.realpath(path))
+        self.path = path
         self._descriptor, self._named = _create(self.path)
         self._lock = threading.Lock()
 
@@ -35,7 +36,7 @@ class Partial:
     def commit(self) -> None:
         """Put it in its place, whole also after a crash of the machine; keep the mode of the file that was there."""
         try:
-            if self.path.exists():
+            if self.path.is_file() and not self.path.is_symlink():
                 os.fchmod(self._descriptor, self.path.stat().st_mode & 0o7777)
             os.fsync(self._descriptor)
             if self._named is None:
