@@ -41,10 +41,10 @@ def begin_upload(repository: str, digest: Digest) -> Flow[Upload | None]:
     """
     url, scope = f"/v2/{repository}/blobs/uploads/", Scope(repository, "pull,push")
     length = {"Content-Length": "0"}
-    response = yield Request("POST", f"{url}?mount={digest}&from={repository}", length, scope=scope)
+    mount = f"{url}?mount={digest}&from={repository}{_algorithm('&', digest)}"
+    response = yield Request("POST", mount, length, scope=scope)
     if response.status in (400, 404, 405, 501):
-        algorithm = f"?digest-algorithm={digest.algorithm}" if digest.algorithm != "sha256" else ""
-        response = yield Request("POST", f"{url}{algorithm}", length, scope=scope)
+        response = yield Request("POST", f"{url}{_algorithm('?', digest)}", length, scope=scope)
     if response.status == 201:
         return None
     return _begun(expect(response, 202, what=f"begin an upload to {repository}"))
@@ -56,9 +56,20 @@ def mount_blob(repository: str, digest: Digest, origin: str) -> Flow[Upload | bo
     An Upload is the session that a registry opens where it doesn't mount: it must be used, or cancelled
     (distribution-spec, Mounting a blob). What hinders a mount hinders the upload after it, and is told there.
     """
-    url = f"/v2/{repository}/blobs/uploads/?mount={digest}&from={origin}"
+    url = f"/v2/{repository}/blobs/uploads/?mount={digest}&from={origin}{_algorithm('&', digest)}"
     scope = Scope(repository, "pull,push", origin)
     response = yield Request("POST", url, {"Content-Length": "0"}, scope=scope)
+    return _begun(response) if response.status == 202 else response.status == 201
+
+
+def post_blob(repository: str, digest: Digest, source: Source) -> Flow[Upload | bool]:
+    """Send a blob with the request that begins its upload; tell whether it is there now.
+
+    An Upload is the session that a registry opens which doesn't do this: all bytes have to be sent to it
+    (distribution-spec, Single POST). False where the registry doesn't like it at all.
+    """
+    url, scope = f"/v2/{repository}/blobs/uploads/?digest={digest}", Scope(repository, "pull,push")
+    response = yield Request("POST", url, _OCTETS, source, scope)
     return _begun(response) if response.status == 202 else response.status == 201
 
 
@@ -134,6 +145,11 @@ def cancel_upload(repository: str, upload: Upload) -> Flow[None]:
     """End a session that is not needed any more; a registry that can't forgets it in time (Canceling an upload)."""
     with suppress(RegkitError):
         yield Request("DELETE", upload.url, scope=Scope(repository, "delete,pull,push"), replayable=False)
+
+
+def _algorithm(separator: str, digest: Digest) -> str:
+    """Announce another algorithm than sha256, so that a session's bytes are hashed as they come."""
+    return f"{separator}digest-algorithm={digest.algorithm}" if digest.algorithm != "sha256" else ""
 
 
 def _begun(response: Response) -> Upload:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, Self, TypeVar, cast
 
-from regkit.errors import AccessDenied, RegkitError, Unavailable
+from regkit.errors import AccessDenied, Interrupted, RegkitError, Unavailable
 from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
+from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
@@ -19,7 +20,7 @@ from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifes
 from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
 from regkit.protocol.retry import delay
 from regkit.protocol.tag import delete_tag, list_tags
-from regkit.protocol.upload import Upload, cancel_upload, mount_blob
+from regkit.protocol.upload import Upload, cancel_upload, mount_blob, post_blob
 from regkit.targets.resumed import Resumed
 from regkit.targets.target import Target
 from regkit.targets.verified import VerifiedSource, read_all
@@ -39,15 +40,17 @@ class Repository:
         self._registry, self._path = reference.registry, reference.repository
         self.name = reference.name
         self._uploads: dict[Digest, Upload] = {}
+        self._takes_posts = True
         self._editing = threading.Lock()
 
     def __enter__(self) -> Self:
         """Open it; the session stays its owner's."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the uploads that were opened and not used; there is nothing to commit."""
-        while self._uploads:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the uploads that were opened and not used, unless somebody is in a hurry; there is nothing to commit."""
+        hurried = kind is not None and (issubclass(kind, Interrupted) or not issubclass(kind, Exception))
+        while self._uploads and not hurried:
             upload = self._uploads.popitem()[1]
             with suppress(RegkitError):
                 self._run(cancel_upload(self._path, upload))
@@ -93,10 +96,13 @@ class Repository:
         """Send content; a manifest under `name`, or by digest."""
         report = self._session.report
         if not descriptor.is_manifest:
-            sent = self._run(push_blob(self._path, descriptor, source, self._uploads.pop(descriptor.digest, None)))
+            sent = self._push_blob(descriptor, source)
             report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
             return
         manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
+        if name and descriptor.digest.algorithm != "sha256":
+            # Under a tag the registry computes a sha256: what an index names by another one needs that, too.
+            self._run(put_manifest(self._path, descriptor.digest, manifest))
         unlisted = self._run(put_manifest(self._path, name or descriptor.digest, manifest))
         if unlisted is not None and descriptor.platform is None:
             # What an index lists carries a platform, and is found there: it gets no list of referrers (ADR 0401).
@@ -135,6 +141,18 @@ class Repository:
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
         """Ask the referrers API, or read the fallback tag where there is none."""
         return self._run(list_referrers(self._path, digest, artifact_type))
+
+    def _push_blob(self, descriptor: Descriptor, source: Source) -> bool:
+        """Send a blob through the session that a mount left, if any; the empty one with its first request."""
+        upload = self._uploads.pop(descriptor.digest, None)
+        empty = descriptor.media_type == mediatype.OCI_EMPTY and descriptor.size == len(b"{}")
+        if upload is None and empty and self._takes_posts:
+            posted = self._run(post_blob(self._path, descriptor.digest, source))
+            if posted is True:
+                return True
+            self._takes_posts = False
+            upload = posted or None
+        return self._run(push_blob(self._path, descriptor, source, upload))
 
     def _edit_fallback(self, subject: Digest, *, add: Descriptor | None = None, remove: Digest | None = None) -> None:
         """Edit the list at the fallback tag until it stands; threads do it one after the other."""

@@ -23,6 +23,7 @@ from regkit.protocol.upload import (
     cancel_upload,
     finish_upload,
     mount_blob,
+    post_blob,
     send_chunk,
 )
 from tests.protocol.support import ORIGIN, Intercept, Script, Wire, finish, reply, upload
@@ -69,6 +70,7 @@ def test_the_algorithm_is_named() -> None:
 
     drive(begin_upload("a", Digest.of(DATA, "sha512")), script)
 
+    assert script.urls[0].endswith("&from=a&digest-algorithm=sha512")
     assert script.urls[1] == "/v2/a/blobs/uploads/?digest-algorithm=sha512"
 
 
@@ -422,3 +424,36 @@ def test_a_cancellation_that_fails() -> None:
         raise Unavailable(f"{request.url} can't be reached")
 
     drive(cancel_upload("a", Upload("/v2/a/blobs/uploads/1")), unreachable)
+
+
+# Single POST
+
+
+def test_one_request() -> None:
+    """A registry that takes it has the blob after one request."""
+    wire = Wire()
+
+    assert drive(post_blob("a", BLOB.digest, Bytes(DATA)), wire) is True
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["POST"]
+    assert wire.seen[0].headers == {"Content-Type": "application/octet-stream"}
+
+
+def test_a_single_post_that_opens_a_session() -> None:
+    """202 says that the bytes weren't taken: they are sent again, to the session that was opened."""
+    wire = Wire()
+    session = begun(wire)
+
+    posted = finish(post_blob("a", BLOB.digest, Bytes(DATA)), reply(202, location=session.url))
+    assert posted == session
+    assert drive(push_blob("a", BLOB, Bytes(DATA), session), wire)
+
+    assert stored(wire.registry) == DATA
+    assert wire.methods == ["PUT"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 500])
+def test_a_registry_that_takes_no_single_post(status: int) -> None:
+    """Whatever is wrong with it, the usual way is open, or says what is wrong."""
+    assert finish(post_blob("a", BLOB.digest, Bytes(DATA)), reply(status)) is False

@@ -7,10 +7,11 @@ import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.server import Server, running
-from regkit.errors import AccessDenied, ContentMismatch, NotFound, RegkitError
+from regkit.errors import AccessDenied, ContentMismatch, Interrupted, NotFound, RegkitError
 from regkit.events import BlobPushed, Event, ManifestPushed, RequestServed
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.reference import Reference
 from regkit.protocol.auth import Login
@@ -25,6 +26,7 @@ from tests.transport.support import http, serving
 
 DATA = b"a layer's bytes"
 BLOB = Descriptor.of(mediatype.OCI_LAYER_GZIP, DATA)
+EMPTY = Descriptor.of(mediatype.OCI_EMPTY, b"{}")
 INDEX = assemble_index((), {"k": "v"})
 
 
@@ -125,8 +127,63 @@ def test_a_mount_opens_the_upload(session: Session) -> None:
             target.push(BLOB, Bytes(DATA))
             assert target.exists(BLOB)
 
-    methods = [event.method for event in served if isinstance(event, RequestServed)]
-    assert methods == ["POST", "POST", "PUT", "HEAD", "DELETE"]
+    assert methods(served) == ["POST", "POST", "PUT", "HEAD", "DELETE"]
+
+
+def methods(served: list[Event]) -> list[str]:
+    return [event.method for event in served if isinstance(event, RequestServed)]
+
+
+def test_the_empty_blob_takes_one_request(session: Session) -> None:
+    """The two bytes that every artifact has as its configuration go with the request that begins their upload."""
+    served: list[Event] = []
+    with running(DevRegistry(), report=served.append) as server:
+        repository = Repository(session, Reference(server.host, "a"))
+        repository.push(EMPTY, Bytes(b"{}"))
+        repository.push(BLOB, Bytes(DATA))
+
+    assert methods(served) == ["POST", "POST", "PUT"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(ValueError, ["POST", "DELETE"]), (KeyboardInterrupt, ["POST"]), (Interrupted, ["POST"])],
+)
+def test_uploads_end_with_the_block(session: Session, error: type[BaseException], expected: list[str]) -> None:
+    """Uploads that weren't used are cancelled after an error as well, but nobody waits for that after Ctrl-C."""
+    served: list[Event] = []
+    with running(DevRegistry(), report=served.append) as server:
+        origin = Repository(session, Reference(server.host, "b"))
+        with pytest.raises(error), Repository(session, Reference(server.host, "a")) as target:
+            target.mount(BLOB, origin)
+            raise error("it failed")
+
+    assert methods(served) == expected
+
+
+@pytest.mark.parametrize("answer", [http(202, b"", "Location: /u"), http(405)])
+def test_a_registry_that_takes_no_single_post(answer: bytes) -> None:
+    """It is asked once; afterwards the empty blob goes the usual way at once."""
+    began = http(202, b"", "Location: /u")
+    first = [answer, *([] if answer == began else [began]), http(201)]
+    with serving([*first, began, http(201)]) as server, Session() as session:
+        repository = Repository(session, Reference(server.host, "a"))
+        for _ in range(2):
+            repository.push(EMPTY, Bytes(b"{}"))
+
+    assert [line.split()[0] for line in server.lines[-4:]] == ["POST", "PUT", "POST", "PUT"]
+    assert server.requests[0].endswith(b"{}")
+    assert server.lines[-2].startswith("POST /v2/a/blobs/uploads/?mount=")
+
+
+def test_a_manifest_of_another_algorithm(repository: Repository) -> None:
+    """Under a tag it is found by its own digest as well."""
+    descriptor = Descriptor(INDEX.media_type, Digest.of(INDEX.raw, "sha512"), len(INDEX.raw))
+
+    repository.push(descriptor, Bytes(INDEX.raw), "1")
+
+    assert repository.resolve(descriptor.digest) == descriptor
+    assert repository.tags() == ("1",)
 
 
 def test_no_mount(repository: Repository, session: Session, tmp_path: Path) -> None:
