@@ -1,0 +1,1 @@
+"""Bridges to other projects' clients, each imported only by who asks for it."""
