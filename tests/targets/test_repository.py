@@ -154,8 +154,9 @@ def test_uploads_end_with_the_block(session: Session, error: type[BaseException]
     served: list[Event] = []
     with running(DevRegistry(), report=served.append) as server:
         origin = Repository(session, Reference(server.host, "b"))
-        with pytest.raises(error), Repository(session, Reference(server.host, "a")) as target:
-            target.mount(BLOB, origin)
+        target = Repository(session, Reference(server.host, "a"))
+        target.mount(BLOB, origin)
+        with pytest.raises(error), target:
             raise error("it failed")
 
     assert methods(served) == expected
