@@ -12,11 +12,12 @@ from regkit.events import Note, StageStarted, TagKept
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
+from regkit.oci.reference import Reference
 from regkit.ops.entries import choose_platforms
-from regkit.ops.graph import Node, read_node, walk
+from regkit.ops.graph import AT_ONCE, Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
 from regkit.ops.places import check_no_name, destination_name, place_name, source_name
-from regkit.ops.tasks import each
+from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.ops.transfer import Transfer
 from regkit.targets.location import Location
 from regkit.targets.repository import Repository
@@ -24,6 +25,8 @@ from regkit.targets.target import Target
 from regkit.transport.session import Session
 
 _STANDS = "it stands there already"
+_BLOBS = 4
+"""How many blobs an image is taken to have, before it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,9 @@ class _Copy:
     def run(self, *, dry_run: bool) -> CopyResult:
         """Look, decide, then act."""
         self._session.report(StageStarted("plan", f"reading {place_name(self._spec.source)}"))
+        mirrored = ahead(self._destination.tags) if self._spec.all_tags else None
         wishes = self._wishes()
-        standing = self._standing(wishes)
+        standing = self._standing(wishes, mirrored() if mirrored else None)
         kept, left = self._settle(wishes, standing)
         nodes = self._read([wish.name for wish in left])
         self._check(left, nodes)
@@ -127,6 +131,8 @@ class _Copy:
             if outcome.kept:
                 self._session.report(TagKept(str(outcome.tag), outcome.kept))
         roots = [node for node, outcome in zip(nodes, more, strict=True) if outcome.digest == node.descriptor.digest]
+        if not dry_run:
+            self._open_ahead(roots)
         graph = walk(self._source, roots, referrers=self._spec.referrers)
         transfer = Transfer(self._session, self._source, self._destination, new=self._new)
         absent = transfer.absent(graph.nodes)
@@ -147,6 +153,14 @@ class _Copy:
             tuple(blobs),
         )
 
+    def _open_ahead(self, roots: Sequence[Node]) -> None:
+        """Connect to where blobs will go while the rest of the manifests is read."""
+        place = self._spec.destination.place
+        if isinstance(place, Reference):
+            images = {child.digest for root in roots for child in root.children}
+            count = min(CONCURRENCY, _BLOBS * len(images) or len(roots))
+            ahead(lambda: each(self._session.open_ahead, [place.registry] * count))
+
     def _wishes(self) -> list[_Wish]:
         spec = self._spec
         if not spec.all_tags:
@@ -161,14 +175,13 @@ class _Copy:
             )
         return [_Wish(tag, tag) for tag in tags]
 
-    def _standing(self, wishes: Sequence[_Wish]) -> dict[str, Digest]:
-        """Tell where the tags that are to be written stand at the destination."""
+    def _standing(self, wishes: Sequence[_Wish], there: Sequence[str] | None) -> dict[str, Digest]:
+        """Tell where the tags that are to be written stand at the destination, whose tags may be known."""
         tags = [wish.tag for wish in wishes if wish.tag is not None]
-        if self._spec.all_tags:
-            there = set(self._destination.tags())
+        if there is not None:
             self._new = not there
-            tags = [tag for tag in tags if tag in there]
-        found = each(self._destination.resolve, tags)
+            tags = [tag for tag in tags if tag in set(there)]
+        found = each(self._destination.resolve, tags, AT_ONCE)
         return {tag: at.digest for tag, at in zip(tags, found, strict=True) if at is not None}
 
     def _settle(self, wishes: Sequence[_Wish], standing: dict[str, Digest]) -> tuple[list[Outcome], list[_Wish]]:
@@ -176,7 +189,7 @@ class _Copy:
         if self._spec.platforms or self._spec.referrers or self._spec.force:
             return [], list(wishes)
         asked = [wish for wish in wishes if wish.tag in standing and wish.expected is None]
-        at_source = dict(zip(asked, each(lambda wish: self._source.resolve(wish.name), asked), strict=True))
+        at_source = dict(zip(asked, each(lambda wish: self._source.resolve(wish.name), asked, AT_ONCE), strict=True))
         kept, left = [], []
         for wish in wishes:
             found = at_source.get(wish)
@@ -190,7 +203,7 @@ class _Copy:
     def _read(self, names: Sequence[str]) -> list[Node]:
         """Read what is named, and leave only the platforms that are asked for."""
         spec = self._spec
-        nodes = each(self._read_one, names)
+        nodes = each(self._read_one, names, AT_ONCE)
         if not spec.platforms:
             return nodes
         chosen = []

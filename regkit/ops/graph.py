@@ -19,6 +19,9 @@ MAX_DEPTH = 8
 MAX_MANIFESTS = 50_000
 """How many manifests one walk holds in memory; a repository of a thousand tags has some ten thousand."""
 
+AT_ONCE = 64
+"""Manifests and tags under way at once: small requests, of which a mirror has hundreds."""
+
 _SCHEMA1 = (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED)
 
 
@@ -82,14 +85,14 @@ def walk(target: Target, roots: Iterable[Node], *, referrers: bool = False) -> G
     for _ in range(MAX_DEPTH):
         wanted = {child.digest: child for node in frontier for child in node.children}
         if referrers:
-            listed = each(lambda node: target.referrers(node.descriptor.digest), frontier)
+            listed = each(lambda node: target.referrers(node.descriptor.digest), frontier, AT_ONCE)
             wanted |= {entry.digest: entry for group in listed for entry in group if entry.is_manifest}
         missing = [child for digest, child in wanted.items() if digest not in found]
         if not missing:
             return Graph(_in_levels(found))
         if len(found) + len(missing) > MAX_MANIFESTS:
             raise ProtocolError(f"there are more than {MAX_MANIFESTS} manifests")
-        frontier = each(_reader(target), missing)
+        frontier = each(_reader(target), missing, AT_ONCE)
         found |= {node.descriptor.digest: node for node in frontier}
     raise ProtocolError(f"manifests refer to each other more than {MAX_DEPTH} deep")
 

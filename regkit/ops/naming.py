@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from regkit.errors import VerificationFailed
 from regkit.events import TagMoved
 from regkit.oci.digest import Digest
-from regkit.ops.graph import Node
-from regkit.ops.tasks import CONCURRENCY, each
+from regkit.ops.graph import AT_ONCE, Node
+from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes
-from regkit.targets.repository import Repository
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
@@ -37,9 +36,8 @@ def put_names(session: Session, target: Target, namings: Sequence[Naming], *, or
     def put(naming: Naming) -> None:
         target.push(naming.node.descriptor, Bytes(naming.node.manifest.raw), naming.tag)
 
-    # Only a registry takes names side by side: what is local keeps them in one file.
-    each(put, namings, 1 if ordered or not isinstance(target, Repository) else CONCURRENCY)
-    each(lambda naming: _read_back(session, target, naming), namings)
+    each(put, namings, 1 if ordered else AT_ONCE)
+    each(lambda naming: _read_back(session, target, naming), namings, AT_ONCE)
     for naming in namings:
         session.report(TagMoved(naming.tag, naming.node.descriptor.digest, naming.standing))
 

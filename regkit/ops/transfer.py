@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from regkit.events import ContentExists, Note
 from regkit.oci.descriptor import Descriptor
-from regkit.ops.graph import Graph, Node
+from regkit.ops.graph import AT_ONCE, Graph, Node
 from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
@@ -24,7 +24,7 @@ class Transfer:
         """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
         if self._new:
             return list(nodes)
-        there = each(lambda node: self._destination.exists(node.descriptor), nodes)
+        there = each(lambda node: self._destination.exists(node.descriptor), nodes, AT_ONCE)
         absent = []
         for node, is_there in zip(nodes, there, strict=True):
             if is_there:
