@@ -40,6 +40,7 @@ class Repository:
         self._registry, self._path = reference.registry, reference.repository
         self.name = reference.name
         self._uploads: dict[Digest, Upload] = {}
+        self._refused: set[str] = set()
         self._takes_posts = True
         self._editing = threading.Lock()
 
@@ -117,14 +118,19 @@ class Repository:
     def mount(self, descriptor: Descriptor, origin: Target) -> bool:
         """Ask the registry to share a blob of another of its repositories.
 
-        One that doesn't opens an upload instead: the next `push` of that blob goes on with it.
+        One that doesn't opens an upload instead: the next `push` of that blob goes on with it. One that refuses, for
+        the origin may not be read say, isn't asked again.
         """
         if descriptor.is_manifest or not isinstance(origin, Repository) or origin._registry != self._registry:
+            return False
+        if origin._path in self._refused:
             return False
         mounted = self._run(mount_blob(self._path, descriptor.digest, origin._path))
         if isinstance(mounted, Upload):
             self._uploads[descriptor.digest] = mounted
             return False
+        if not mounted:
+            self._refused.add(origin._path)
         return mounted
 
     def delete(self, descriptor: Descriptor) -> bool:
