@@ -37,7 +37,7 @@ class Archive(LocalTarget):
         self._members = _digests_of(self._reader.regions) if self._reader else {}
         super().__init__(f"{self.scheme}:{path}", assemble_index((), {}), changed=self._reader is None)
         if self._reader is not None:
-            self._index = self._read_index(self._reader)
+            self._take_index(self._read_index(self._reader))
 
     def _read_index(self, reader: TarReader) -> Manifest:
         """Read what the archive lists; raise UsageError where it is no layout."""
@@ -54,7 +54,7 @@ class Archive(LocalTarget):
     def _last_members(self) -> Iterable[tuple[str, bytes]]:
         """Give the files that describe the rest, in the order in which they end the archive."""
         yield layout.MARKER, layout.MARKER_CONTENT
-        yield layout.INDEX, self._index.raw
+        yield layout.INDEX, self._index_bytes()
 
     def _digests(self) -> Iterable[Digest]:
         with self._lock:

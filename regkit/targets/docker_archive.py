@@ -66,7 +66,7 @@ class DockerArchive(Archive):
 
     def tags(self) -> tuple[str, ...]:
         """List the tags, each once."""
-        named = (r for r in self._index.manifests if self._has_name(r, r.annotations.get(REF_NAME, "")))
+        named = (r for r in self._listed if self._has_name(r, r.annotations.get(REF_NAME, "")))
         return tuple(dict.fromkeys(r.annotations[REF_NAME] for r in named))
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
@@ -159,7 +159,7 @@ class DockerArchive(Archive):
 
     def _last_members(self) -> Iterable[tuple[str, bytes]]:
         entries: dict[Digest, list[str]] = {}
-        for root in self._index.manifests:
+        for root in self._listed:
             name = root.annotations.get(IMAGE_NAME)
             entries.setdefault(root.digest, []).extend([name] if name else [])
         documents = [self._entry(digest, names) for digest, names in entries.items()]
@@ -210,7 +210,7 @@ class DockerArchive(Archive):
         return self._has_name(root, name) and (self.repository is not None or IMAGE_NAME not in root.annotations)
 
     def _known(self, name: str) -> Descriptor | None:
-        found = {r.digest: r.annotations.get(IMAGE_NAME) for r in self._index.manifests if self._has_name(r, name)}
+        found = {r.digest: r.annotations.get(IMAGE_NAME) for r in self._listed if self._has_name(r, name)}
         if len(found) > 1:
             known = ", ".join(filter(None, found.values()))
             raise UsageError(f"{self.name} has several images with the tag {name}", hint=f"say which one: {known}")

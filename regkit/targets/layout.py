@@ -59,7 +59,7 @@ class Layout(LocalTarget):
 
     def _commit(self) -> None:
         write_atomically(self.root / layout.MARKER, Bytes(layout.MARKER_CONTENT))
-        write_atomically(self.root / layout.INDEX, Bytes(self._index.raw))
+        write_atomically(self.root / layout.INDEX, Bytes(self._index_bytes()))
 
     def _path(self, digest: Digest) -> Path:
         return self.root / layout.blob_path(digest)

@@ -31,7 +31,7 @@ class LocalTarget(ABC):
 
     def __init__(self, name: str, index: Manifest, *, changed: bool = False) -> None:
         self.name = name
-        self._index = index
+        self._take_index(index)
         self._changed = changed
         self._unnamed: dict[Digest, Descriptor] = {}
         self._lock = threading.RLock()
@@ -55,7 +55,7 @@ class LocalTarget(ABC):
     @property
     def roots(self) -> tuple[Descriptor, ...]:
         """What its own index lists: the entry points into its content, without what merely refers to another."""
-        listed = self._index.manifests
+        listed = self._listed
         if len(listed) < 2:
             return listed
         return tuple(r for r in listed if REF_NAME in r.annotations or self._subject_of(r.digest) is None)
@@ -96,7 +96,7 @@ class LocalTarget(ABC):
 
     def tags(self) -> tuple[str, ...]:
         """List the names in its index."""
-        return tuple(r.annotations[REF_NAME] for r in self._index.manifests if REF_NAME in r.annotations)
+        return tuple(r.annotations[REF_NAME] for r in self._listed if REF_NAME in r.annotations)
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
         """Write content, unless it is there; a manifest may be named. Raise ContentMismatch, and keep nothing."""
@@ -104,7 +104,7 @@ class LocalTarget(ABC):
             self._store(descriptor, VerifiedSource(descriptor, source.open, f"the blob {descriptor.digest}"))
         with self._lock:
             if name is not None:
-                kept = [r for r in self._index.manifests if not self._replaces(name, r)]
+                kept = [r for r in self._listed if not self._replaces(name, r)]
                 named = {**descriptor.annotations, **self._annotations_for(name)}
                 self._replace([*kept, replace(descriptor, annotations=named)])
             elif descriptor.is_manifest:
@@ -113,7 +113,7 @@ class LocalTarget(ABC):
     def untag(self, tag: str) -> bool:
         """Remove a name; the content stays."""
         with self._lock:
-            listed = self._index.manifests
+            listed = self._listed
             kept = [r for r in listed if not self._has_name(r, tag)]
             if len(kept) < len(listed):
                 self._replace(kept)
@@ -128,7 +128,7 @@ class LocalTarget(ABC):
         """Remove content, and first the names on it, so that none is left that names nothing."""
         with self._lock:
             self._unnamed.pop(descriptor.digest, None)
-            listed = self._index.manifests
+            listed = self._listed
             kept = [r for r in listed if r.digest != descriptor.digest]
             if len(kept) < len(listed):
                 self._replace(kept)
@@ -188,11 +188,11 @@ class LocalTarget(ABC):
 
     def _known(self, name: str) -> Descriptor | None:
         """Find what the index, or a push without a name, says of a tag or a digest."""
-        named = next((r for r in self._index.manifests if self._has_name(r, name)), None)  # skopeo's may have a colon
+        named = next((r for r in self._listed if self._has_name(r, name)), None)  # skopeo's may have a colon
         digest = None if named else digest_or_none(name)
         if digest is None:
             return named
-        return next((r for r in self._index.manifests if r.digest == digest), self._unnamed.get(digest))
+        return next((r for r in self._listed if r.digest == digest), self._unnamed.get(digest))
 
     def _read(self, digest: Digest) -> bytes:
         """Read a manifest's bytes; raise NotFound, ContentMismatch."""
@@ -249,7 +249,7 @@ class LocalTarget(ABC):
 
     def _list_unnamed(self) -> None:
         """List what was pushed without a name and that nothing listed leads to."""
-        listed = self._index.manifests
+        listed = self._listed
         reached = {root.digest for root in listed}
         for _, manifest in self._walk([*reached, *self._unnamed]):
             reached.update(child.digest for child in _children(manifest))
@@ -259,9 +259,18 @@ class LocalTarget(ABC):
             self._replace([*listed, *more])
 
     def _replace(self, roots: list[Descriptor]) -> None:
-        document = {**self._index.document, "manifests": [root.to_json() for root in roots]}
-        self._index = Manifest(self._index.media_type, canonical_json(document))
+        """List other entries; they become JSON when they are written, not for each of a thousand names."""
+        self._listed = tuple(roots)
         self._changed = True
+
+    def _take_index(self, index: Manifest) -> None:
+        self._index, self._listed = index, index.manifests
+
+    def _index_bytes(self) -> bytes:
+        """Give the index as it is to be written: as it was read, where it lists what it listed."""
+        if self._listed is self._index.manifests:
+            return self._index.raw
+        return canonical_json({**self._index.document, "manifests": [root.to_json() for root in self._listed]})
 
 
 def _children(manifest: Manifest) -> tuple[Descriptor, ...]:
