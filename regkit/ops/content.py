@@ -65,7 +65,7 @@ def put_manifest(session: Session, location: Location, manifest: Manifest) -> Di
     tag, digest = _names(location)
     if digest is not None and Digest.of(manifest.raw, digest.algorithm) != digest:
         raise ContentMismatch(f"the document has the digest {manifest.digest}, not {digest}")
-    with location.open(session) as target:
+    with location.open(session, create=True) as target:
         descriptor = Descriptor(manifest.media_type, digest or manifest.digest, len(manifest.raw))
         target.push(descriptor, Bytes(manifest.raw), tag)
     return descriptor.digest
@@ -171,7 +171,7 @@ def push_blob(session: Session, location: Location, source: Source) -> Digest:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     descriptor = Descriptor(BLOB, Digest(f"sha256:{digest.hexdigest()}"), source.size)
-    with location.open(session) as target:
+    with location.open(session, create=True) as target:
         target.push(descriptor, source)
     return descriptor.digest
 

@@ -26,6 +26,8 @@ from regkit.ops.content import (
     read_document,
     save_blob,
 )
+from regkit.ops.copy import CopySpec, copy
+from regkit.ops.inspect import read_manifest
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
@@ -109,10 +111,14 @@ def test_a_manifest_is_put_under_a_tag_or_by_its_digest(layout: Path) -> None:
 
 
 def test_a_manifest_in_a_layout(layout: Path) -> None:
-    """A layout takes it just so."""
+    """A layout takes it just so; one that isn't there is begun, and so is an archive."""
     empty = Manifest(mediatype.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')
     with Session() as session:
         put_manifest(session, Location.parse(f"oci:{layout}:empty"), empty)
+
+        for place in (f"ocidir://{layout}-new", f"oci-archive:{layout}.tar"):
+            put_manifest(session, Location.parse(f"{place}:empty"), empty)
+            assert read_manifest(session, Location.parse(f"{place}:empty")).raw == empty.raw
 
     assert Layout(layout).manifest("empty").raw == empty.raw
 
@@ -192,8 +198,7 @@ def test_a_tag_is_not_deleted_by_its_digest(rest: str) -> None:
 
 
 def test_a_blob_there_and_back(tmp_path: Path) -> None:
-    """What was put is found and read, from a registry and from a layout; putting it again does no harm."""
-    Layout(tmp_path / "layout", create=True).__exit__(None)
+    """What was put is found and read, from a registry and from a new layout; putting it again does no harm."""
     with serving() as served:
         for place in (f"{served.host}/team/hello", f"oci:{tmp_path / 'layout'}"):
             for _ in range(2):
@@ -313,6 +318,19 @@ def test_a_broken_blob_of_a_layout(layout: Path) -> None:
         location = Location.parse(f"oci:{layout}@{BLOB.digest}")
         with pytest.raises(ContentMismatch), opened_blob(session, location) as stream:
             stream.read()
+
+
+def test_a_blob_of_an_archive(layout: Path, tmp_path: Path) -> None:
+    """It's found among what the archive's names lead to."""
+    image = Layout(layout).manifest(Layout(layout).manifest("built").manifests[0].digest)
+    archive = f"oci-archive:{tmp_path / 'archive.tar'}"
+    with Session() as session:
+        copy(session, CopySpec(Location.parse(f"oci:{layout}:built"), Location.parse(f"{archive}:1")))
+        found = find_blob(session, Location.parse(f"{archive}@{image.layers[0].digest}"))
+        with opened_blob(session, Location.parse(f"{archive}@{image.layers[0].digest}")) as stream:
+            assert len(stream.read()) == found.size == image.layers[0].size
+        with pytest.raises(NotFound, match="no blob has this digest"):
+            find_blob(session, Location.parse(f"{archive}@{BLOB.digest}"))
 
 
 def test_a_file_is_a_source(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""`regkit verify` beside `crane validate`, on releases that are whole and on broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
+from regkit.targets.layout import Layout
+from tests.support.command import output_of, peer, regkit
+from tests.support.layouts import make_layout
+from tests.support.registries import RunningRegistry
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Sequence[Descriptor]:
+    """Give the images of a layout with an index over them."""
+    return make_layout(tmp_path / "layout", ["linux/amd64", "linux/arm/v7"], layers=2).manifests
+
+
+@pytest.fixture
+def name(registry: RunningRegistry, images: Sequence[Descriptor], tmp_path: Path) -> str:
+    """Give the name of these in a registry, as skopeo pushed them."""
+    del images
+    name = f"{registry.host}/team/hello:1"
+    copy = ("skopeo", "copy", "--all", "--dest-tls-verify=false")
+    output_of(peer(*copy, f"oci:{tmp_path / 'layout'}:built", f"docker://{name}"))
+    return name
+
+
+def kept(registry: RunningRegistry, digest: Digest) -> Path:
+    """Find the file in which a registry keeps content."""
+    for path in (registry.root / "content").rglob(digest.hex):
+        if path.is_file():
+            return path
+        if (path / "data").is_file():
+            return path / "data"
+    raise FileNotFoundError(digest)
+
+
+def crane_finds(name: str, *options: str) -> bool:
+    """Tell whether crane finds something wrong."""
+    return peer("crane", "validate", "--remote", name, *options).returncode != 0
+
+
+def test_a_whole_release(name: str) -> None:
+    """Both find nothing wrong, and regkit with the right platforms as well."""
+    assert not crane_finds(name)
+    assert output_of(regkit("verify", name, "--blobs", "--platforms", "linux/amd64,linux/arm")).startswith("good: ")
+
+
+def test_a_blob_that_is_lost(
+    registry: RunningRegistry, name: str, images: Sequence[Descriptor], tmp_path: Path
+) -> None:
+    """Both notice; regkit names the blob and its platform, and asks for no layer's content."""
+    layer = Layout(tmp_path / "layout").manifest(images[1].digest).layers[1]
+    kept(registry, layer.digest).unlink()
+
+    done = regkit("verify", name)
+
+    assert crane_finds(name)
+    assert done.returncode == 7
+    assert done.stdout == f"wrong: linux/arm/v7: the blob {layer.digest} of {layer.size} bytes isn't there\n"
+
+
+def test_a_blob_with_other_bytes(
+    registry: RunningRegistry, name: str, images: Sequence[Descriptor], tmp_path: Path
+) -> None:
+    """Seen by who reads it: `--blobs`, and crane unless it is to be fast."""
+    layer = Layout(tmp_path / "layout").manifest(images[0].digest).layers[0]
+    path = kept(registry, layer.digest)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+    done = regkit("verify", name, "--blobs")
+
+    assert crane_finds(name)
+    assert not crane_finds(name, "--fast")
+    assert regkit("verify", name).returncode == 0
+    assert done.returncode == 7
+    assert done.stdout.startswith(f"wrong: linux/amd64: the blob {layer.digest} ")
+
+
+def test_an_image_that_is_lost(registry: RunningRegistry, name: str, images: Sequence[Descriptor]) -> None:
+    """A hole in an index: both notice, and regkit says that the platform is missing."""
+    kept(registry, images[0].digest).unlink()
+
+    done = regkit("verify", name, "--platforms", "linux/amd64,linux/arm/v7")
+
+    assert crane_finds(name)
+    assert done.returncode == 7
+    assert "wrong: linux/amd64: there is no image for this platform\n" in done.stdout
