@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import tarfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.server import running
 from regkit.oci.manifest import MAX_SIZE, Manifest
-from regkit.protocol.flow import Bytes
+from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.archive import Archive
 from regkit.targets.docker_archive import DockerArchive
 from regkit.targets.layout import Layout
@@ -22,7 +24,7 @@ from regkit.targets.location import Location
 from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
-from tests.support.command import output_of, peer, regkit
+from tests.support.command import output_of, peer, regkit, started
 from tests.support.layouts import make_layout
 
 NAME = "example.org/team/hello"
@@ -227,3 +229,42 @@ def test_the_command(stage: Stage, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "--platform" in refused.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.tar", "o.tar", "p.tar"]
+
+
+class Stalling(DevRegistry):
+    """Answers no request for a layer before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.layers: frozenset[str] = frozenset()
+
+    def handle(self, request: Request) -> Response:
+        if request.method == "GET" and request.url.rpartition("/")[2] in self.layers:
+            self.asked.set()
+            self.go_on.wait()
+        return super().handle(request)
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_ctrl_c(stage: Stage, tmp_path: Path, kind: str) -> None:
+    """Ctrl-C in the middle of a copy ends with 130; the archive that was there stays, and nothing lies beside it."""
+    path, home = tmp_path / "out" / "x.tar", tmp_path / "home"
+    for directory in (path.parent, home):
+        directory.mkdir()
+    output_of(regkit("copy", f"{stage.host}/made:amd64", f"{kind}:{path}"))
+    before, other = path.read_bytes(), make_layout(tmp_path / "other", seed=1)
+    source, registry = Layout(tmp_path / "other"), Stalling()
+    with running(registry) as server, Session() as session:
+        with Location.parse(f"{server.host}/slow").open(session) as target:
+            image = source.manifest(other.manifests[0].digest)
+            transfer(source, target, image, "1")
+        registry.layers = frozenset(layer.digest for layer in image.layers)
+        with started("copy", f"{server.host}/slow:1", f"{kind}:{path}", home=home) as process:
+            assert registry.asked.wait(60)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        registry.go_on.set()
+
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["x.tar"]
