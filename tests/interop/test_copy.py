@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from regkit.oci.digest import Digest
 from tests.ops.support import attested_layout
 from tests.support.command import output_of, peer, regkit
 from tests.support.layouts import make_layout
+from tests.support.memory import peak_memory
 from tests.support.registries import RunningRegistry, debian, distribution
 from tests.support.releases import validate
 
@@ -199,6 +201,27 @@ def test_one_platform_keeps_its_attestation_where_crane_loses_it(pair: Pair, tmp
     output_of(
         peer("skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{source}:regkit", f"dir:{tmp_path}/d")
     )
+
+
+def test_nothing_touches_the_disk(pair: Pair) -> None:
+    """Between registries the copy works where no file may be written at all."""
+    source, there = f"{pair.new.host}/diskless:1", f"{pair.old.host}/diskless:1"
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", source))
+    script = 'ulimit -f 0 && exec "$0" -B -m regkit copy "$1" "$2"'
+
+    done = peer("sh", "-c", script, sys.executable, source, there)
+
+    assert output_of(done) == f"{there.removesuffix(':1')}@{pair.digest}\n"
+    validate(there, PLATFORMS)
+
+
+def test_memory_doesnt_grow_with_the_layers(pair: Pair, tmp_path: Path) -> None:
+    """Layers of 48 MiB are streamed through less than 80 MiB, all of Python included."""
+    make_layout(tmp_path / "large", PLATFORMS, layers=2, layer_size=48 << 20)
+    source, there = f"{pair.new.host}/large:1", f"{pair.old.host}/large:1"
+    output_of(regkit("copy", f"oci:{tmp_path / 'large'}", source))
+
+    assert peak_memory("copy", source, there, home=tmp_path) < 80 << 20
 
 
 def test_a_source_that_is_stopped_leaves_no_name(pair: Pair, tmp_path: Path) -> None:

@@ -588,10 +588,13 @@ class _Vanishing(DevRegistry):
 
 
 class _Refusing(DevRegistry):
-    """Takes blobs, and no manifest."""
+    """Takes blobs, and no manifest, until it's told to."""
+
+    refuses = True
 
     def handle(self, request: Request) -> Response:
-        return Response(403) if request.method == "PUT" and "/manifests/" in request.url else super().handle(request)
+        refused = self.refuses and request.method == "PUT" and "/manifests/" in request.url
+        return Response(403) if refused else super().handle(request)
 
 
 class _Forgetful(DevRegistry):
@@ -629,12 +632,16 @@ def test_a_source_that_ends_leaves_no_name(built: Path) -> None:
 
 
 def test_a_destination_that_refuses_gets_no_name(built: Path) -> None:
-    """A manifest that may not be written is access denied, exit code 4."""
-    with serving(_Refusing()) as served:
+    """A manifest that may not be written is access denied, exit code 4; later the copy goes on where it stopped."""
+    registry = _Refusing()
+    with serving(registry) as served:
         error = _failure(served, f"oci:{built}:built", f"{served.host}/a:1", AccessDenied)
 
         assert error.exit_code == 4
         assert served.tags("a") == {}
+        registry.refuses = False
+        assert run(served, f"oci:{built}:built", f"{served.host}/a:1").blobs == ()
+        assert served.tags("a") == {"1": digest_of(built)}
 
 
 def test_a_tag_that_doesnt_show_fails(built: Path) -> None:
