@@ -148,10 +148,12 @@ class Config:
 def read_configs(session: Session, location: Location, platform: Platform | None = None) -> tuple[Config, ...]:
     """Read the configuration of each image that `location` names, attestations left out; raise NotFound."""
     with location.open(session) as target:
-        images = _images(target, location, platform)
+        root = target.manifest(location.identifier or only_entry(target))
+        images = _images(str(location), root, platform)
 
         def read(image: Descriptor) -> Config | None:
-            config = target.manifest(image.digest).config
+            manifest = root if image.digest == root.digest else target.manifest(image.digest)
+            config = manifest.config
             raw = read_all(target.fetch(config), MAX_SIZE) if config else None
             return None if raw is None else Config(image.digest, image.platform, raw)
 
@@ -195,7 +197,7 @@ def read_attestations(
     """
     with location.open(session) as target:
         root = target.manifest(location.identifier or only_entry(target))
-        images = {image.digest: image for image in _images(target, location, platform)}
+        images = {image.digest: image for image in _images(str(location), root, platform)}
         listed = [(entry.attested, entry.descriptor) for entry in (Entry(child, None) for child in root.manifests)]
         beside = each(lambda image: [(image, found) for found in target.referrers(image)], images)
         wanted = dict.fromkeys(
@@ -236,13 +238,12 @@ def list_referrers(
         return digest, target.referrers(digest, artifact_type)
 
 
-def _images(target: Target, location: Location, platform: Platform | None) -> list[Descriptor]:
+def _images(name: str, manifest: Manifest, platform: Platform | None) -> list[Descriptor]:
     """Give the images that are meant: those of an index, or the one for a platform, or the one that is named."""
-    manifest = target.manifest(location.identifier or only_entry(target))
     if not manifest.is_index:
         return [manifest.descriptor]
     if platform is not None:
-        return [choose(str(location), manifest, platform)]
+        return [choose(name, manifest, platform)]
     return [
         child
         for child in manifest.manifests

@@ -13,6 +13,7 @@ from regkit.targets.layout import Layout
 from tests.support.command import output_of, peer, regkit
 from tests.support.layouts import make_layout
 from tests.support.registries import RunningRegistry
+from tests.support.releases import PLATFORMS, Release
 
 
 @pytest.fixture
@@ -92,3 +93,17 @@ def test_an_image_that_is_lost(registry: RunningRegistry, name: str, images: Seq
     assert crane_finds(name)
     assert done.returncode == 7
     assert "wrong: linux/amd64: there is no image for this platform\n" in done.stdout
+
+
+def test_what_buildkit_builds(release: Release) -> None:
+    """A real release is good: BuildKit leaves the variant out of arm64's configuration, which is a note.
+
+    Crane takes that for an error (test_peers).
+    """
+    shown = output_of(regkit("verify", f"{release.name}:1.2.3", "--blobs", "--platforms", ",".join(PLATFORMS)))
+
+    note, good = shown.splitlines()
+    assert note == (
+        "note: linux/arm64/v8: the index says linux/arm64/v8, the configuration linux/arm64, which is the same"
+    )
+    assert good.startswith(f"good: {release.name}:1.2.3 {release.digest}: {', '.join(PLATFORMS)}; ")
