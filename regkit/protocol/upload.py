@@ -99,14 +99,15 @@ def finish_upload(repository: str, upload: Upload, digest: Digest, source: Sourc
             sent = yield from send_chunk(repository, known, pieces.read(known.offset, size))
             breaks = 0 if sent else breaks + 1
             known = sent or (yield from ask_upload(repository, known))
-    if known is None:
+    if known is None or known.offset != source.size:
+        if known is not None:
+            yield from cancel_upload(repository, known)
         return False
-    if known.offset == source.size:
-        closed = yield from close_upload(repository, known, digest, Bytes(b""))
-        if isinstance(closed, Response) and closed.status == 201:
-            return True
-    yield from cancel_upload(repository, known)
-    return False
+    closed = yield from close_upload(repository, known, digest, Bytes(b""))
+    if isinstance(closed, Response) and closed.status != 201:
+        # After a break it isn't cancelled: the registry may be storing the blob at this moment.
+        yield from cancel_upload(repository, known)
+    return isinstance(closed, Response) and closed.status == 201
 
 
 def ask_upload(repository: str, upload: Upload) -> Flow[Upload | None]:

@@ -337,6 +337,21 @@ def test_an_end_that_fails(status: int) -> None:
     assert not finish(finish_upload("a", SESSION, BLOB.digest, Bytes(DATA)), *answers)
 
 
+def test_an_end_that_breaks() -> None:
+    """An upload that may be stored at this moment isn't cancelled."""
+
+    def intercept(request: Request, registry: DevRegistry) -> Response | None:
+        del registry
+        if request.method == "PUT":
+            raise Unavailable("didn't answer in time")
+        return None
+
+    wire = Wire(intercept=intercept)
+
+    assert not drive(finish_upload("a", begun(wire), BLOB.digest, Bytes(DATA)), wire)
+    assert wire.methods == ["GET", "PATCH", "PUT"]
+
+
 class Short(Bytes):
     """Content that promises more than it has."""
 
