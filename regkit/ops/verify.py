@@ -14,13 +14,15 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.inspect import only_entry
-from regkit.ops.tasks import each
+from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.location import Location
 from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
+_READERS = 8
+"""Blobs that are read at once: enough for any line, and each takes a megabyte."""
 _CONFIGS = frozenset({mediatype.OCI_CONFIG, "application/vnd.docker.container.image.v1+json"})
 
 
@@ -131,7 +133,7 @@ class _Walk:
             for child, findings in each(self._read, wanted):
                 self.findings += findings
                 level += [child] if child else []
-        for findings in each(self._blob, self.blobs.values()):
+        for findings in each(self._blob, self.blobs.values(), _READERS if self.read_blobs else CONCURRENCY):
             self.findings += findings
 
     def _listed(self, index: Manifest) -> tuple[Descriptor, ...]:

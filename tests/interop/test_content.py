@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import canonical_json
+from tests.interop.test_access import SECRET, USER
 from tests.support.command import clean_environment, output_of, peer, regkit
 from tests.support.layouts import make_layout
-from tests.support.registries import RunningRegistry
+from tests.support.registries import RunningRegistry, distribution
+from tests.support.tokens import TokenService, token_service
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v6")
 DATA = bytes(range(256)) * 1000
@@ -177,3 +181,37 @@ def test_caps_only_read(name: str, registry: RunningRegistry) -> None:
     assert (answers["api"], answers["authentication"], answers["manifest-head-digest"]) == ("v2", "none", "yes")
     assert (answers["manifest-head-length"], answers["blob-range"]) == ("yes", "yes")
     assert answers["referrers-api"] == ("yes" if registry.kind == "embedded" else "no")
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenService]:
+    """Give a token service that lets one user in, and nobody else."""
+
+    def allow(user: str | None, _repository: str) -> set[str]:
+        return {"pull", "push"} if user else set()
+
+    with token_service({USER: SECRET}, allow) as service:
+        yield service
+
+
+def test_caps_of_a_guarded_registry(tokens: TokenService, tmp_path: Path) -> None:
+    """The challenge is told to everybody; what it guards is unknown without a login, and known with one."""
+    home, stranger = tmp_path / "home", tmp_path / "stranger"
+    stranger.mkdir()
+    make_layout(home / "layout")
+    with distribution(tmp_path / "registry", extra_config=tokens.configuration(tmp_path)) as registry:
+        name = f"{registry.host}/team/hello"
+        auth = base64.b64encode(f"{USER}:{SECRET}".encode()).decode()
+        (home / ".docker").mkdir()
+        (home / ".docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+        output_of(regkit("copy", f"oci:{home / 'layout'}:built", f"{name}:1", home=home))
+
+        def answers(home: Path) -> dict[str, str]:
+            document = json.loads(output_of(regkit("caps", f"{name}:1", "--format", "json", home=home)))
+            return {key: value["answer"] for key, value in document["capabilities"].items()}
+
+        known, unknown = answers(home), answers(stranger)
+
+    assert known["authentication"] == unknown["authentication"] == "bearer"
+    assert (known["access"], known["manifest-head"], known["blob-range"]) == ("yes", "yes", "yes")
+    assert (unknown["tag-paging"], unknown["manifest-head"], unknown["blob-range"]) == ("unknown",) * 3

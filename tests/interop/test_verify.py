@@ -12,6 +12,7 @@ from regkit.oci.digest import Digest
 from regkit.targets.layout import Layout
 from tests.support.command import output_of, peer, regkit
 from tests.support.layouts import make_layout
+from tests.support.memory import peak_memory
 from tests.support.registries import RunningRegistry
 from tests.support.releases import PLATFORMS, Release
 
@@ -107,3 +108,31 @@ def test_what_buildkit_builds(release: Release) -> None:
         "note: linux/arm64/v8: the index says linux/arm64/v8, the configuration linux/arm64, which is the same"
     )
     assert good.startswith(f"good: {release.name}:1.2.3 {release.digest}: {', '.join(PLATFORMS)}; ")
+
+
+@pytest.mark.parametrize("registry", ["distribution"], indirect=True)
+def test_the_memory_does_not_grow_with_the_layers(registry: RunningRegistry, tmp_path: Path) -> None:
+    """All blobs of a large release are read side by side, each in pieces."""
+    make_layout(tmp_path / "layout", ["linux/amd64", "linux/arm64"], layers=8, layer_size=16 << 20)
+    output_of(regkit("copy", f"oci:{tmp_path / 'layout'}:built", f"{registry.host}/large:1"))
+
+    peak = peak_memory("verify", "--blobs", f"{registry.host}/large:1", home=tmp_path)
+
+    assert peak < 80_000_000
+
+
+@pytest.mark.parametrize("kind", ["ocidir", "oci-archive", "docker-archive"])
+@pytest.mark.parametrize("registry", ["distribution"], indirect=True)
+def test_every_kind_of_place(name: str, kind: str, tmp_path: Path) -> None:
+    """A copy in a layout or an archive is looked at by the same verbs, and is the same."""
+    place = f"ocidir://{tmp_path / 'copy'}:1" if kind == "ocidir" else f"{kind}:{tmp_path / 'copy.tar'}"
+    image = output_of(regkit("resolve", "--platform", "linux/amd64", name)).strip()
+    output_of(regkit("copy", image, place))
+
+    assert output_of(regkit("verify", place, "--blobs")).startswith("good: ")
+    assert output_of(regkit("diff", image, place, "--detailed-exitcode")).startswith("equal: ")
+    assert output_of(regkit("resolve", place)).strip().endswith(image.partition("@")[2])
+    for show in (("inspect", "--config"), ("manifest", "get"), ("manifest", "head")):
+        assert output_of(regkit(*show, place)) == output_of(regkit(*show, image))
+    tree = output_of(regkit("inspect", "--format", "tree", image)).splitlines()
+    assert output_of(regkit("inspect", "--format", "tree", place)).splitlines()[1:] == tree[1:]
