@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import json
 import os
 import secrets
 import shutil
@@ -16,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regkit.errors import UsageError
-from regkit.oci.reference import DOCKER_HUB
-from regkit.transport.credentials import HUB_KEY
 
 _LOCK = "lock"
 _POLL = 0.02
@@ -89,19 +85,6 @@ def lock_file(path: Path, *, wait: float = 0.0) -> int | None:
             time.sleep(_POLL)
         else:
             return descriptor
-
-
-def docker_config(directory: Path, logins: Mapping[str, tuple[str, str]]) -> Path:
-    """Write a DOCKER_CONFIG that lets buildctl in: host → (user, password). Nobody else can read it."""
-    auths = {
-        HUB_KEY if host == DOCKER_HUB else host: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
-        for host, (user, password) in logins.items()
-    }
-    private_directory(directory)
-    descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"auths": auths}, file)
-    return directory
 
 
 def _create(base: Path) -> Scratch:

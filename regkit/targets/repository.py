@@ -179,7 +179,7 @@ class Repository:
         try:
             return self._session.run(self._registry, flow)
         except AccessDenied as error:
-            login = self._session.credentials.for_host(self._registry)
+            login = self._session.credentials.for_host(self._registry, self._path)
             who = (
                 f"the user {login.username!r} from {login.origin}"
                 if login

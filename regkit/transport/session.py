@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin
@@ -108,7 +109,7 @@ class _Registry:
     def __init__(self, session: Session, http: Http, host: str, *, plain: bool, tentative: bool) -> None:
         self._session, self._http = session, http
         self._netloc = _HUB_HOST if host == DOCKER_HUB else host
-        self._login = session.credentials.for_host(host)
+        self._login = partial(session.credentials.for_host, host)
         self._tentative = tentative
         self._lock = threading.Lock()
         self._warnings: set[str] = set()

@@ -20,10 +20,11 @@ from regkit.build.buildctl import build, failure
 from regkit.build.builder import throwaway_builder
 from regkit.build.progress import Progress
 from regkit.build.spec import build_spec
-from regkit.build.workspace import docker_config
 from regkit.errors import BuildFailed, Unavailable, UsageError
 from regkit.events import Event, StepDone, StepLog, StepStarted, ignore
 from regkit.oci.platform import parse_platforms
+from regkit.protocol.auth import Login
+from regkit.transport.credentials_store import lend
 from tests.build.conftest import MakeContext, spec_of
 
 SH = '"/busybox", "sh", "-c"'
@@ -216,13 +217,13 @@ def test_base_image_behind_a_login_is_asked_for_with_the_given_credentials(
     host, seen = registry
     spec = spec_of(context(f"FROM {host}/locked/base:1\n"))
     own = {**env, "DOCKER_USERNAME": "stranger", "DOCKER_PASSWORD": "hub-secret"}
-    empty = docker_config(tmp_path / "empty", {})
+    empty = lend(tmp_path / "empty", {})
     with pytest.raises(BuildFailed, match=r"the base image .*locked/base:1 can't be used") as caught:
         build(spec, builder, tmp_path / "one", ignore, env=own, docker_config=empty)
     assert "credentials" in str(caught.value.hint)
     assert set(seen) == {""}
 
-    config = docker_config(tmp_path / "docker", {host: ("me", "pass")})
+    config = lend(tmp_path / "docker", {host: Login("me", "pass")})
     with pytest.raises(BuildFailed):
         build(spec, builder, tmp_path / "two", ignore, env=own, docker_config=config)
     assert set(seen) == {"", f"Basic {b64encode(b'me:pass').decode()}"}
@@ -259,7 +260,7 @@ def test_buildctl_has_no_credential_in_its_arguments_or_environment(
     """Looked at while it runs, as any user of the machine could."""
     made = context(f'FROM scratch\nCOPY busybox /\nRUN [{SH}, "echo {tmp_path.name}"]', busybox=True)
     own = {**env, "DOCKER_PASSWORD": "hub-secret", "REGKIT_PASSWORD": "other-secret", "KEPT": "yes"}
-    config = docker_config(tmp_path / "docker", {"ghcr.io": ("me", "pass-secret")})
+    config = lend(tmp_path / "docker", {"ghcr.io": Login("me", "pass-secret")})
     looks: list[bytes] = []
 
     def look(event: Event) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import stat
 import subprocess
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.build.workspace import cache_root, docker_config, lock_file, private_directory, scratch, workspace
+from regkit.build.workspace import cache_root, lock_file, private_directory, scratch, workspace
 from regkit.errors import UsageError
 
 _HOLD = """
@@ -122,16 +120,3 @@ def test_lock_lasts_until_its_holder_is_gone(tmp_path: Path) -> None:
         lock = lock_file(path, wait=30)
     assert lock is not None
     os.close(lock)
-
-
-def test_docker_config_holds_the_logins_and_is_private(tmp_path: Path) -> None:
-    """Docker Hub stands under the name that Docker's own client writes."""
-    logins = {"docker.io": ("me", "p:ß"), "ghcr.io": ("you", "secret")}
-    directory = docker_config(tmp_path / "docker", logins)
-
-    auths = json.loads((directory / "config.json").read_text())["auths"]
-    assert {host: base64.b64decode(entry["auth"]).decode() for host, entry in auths.items()} == {
-        "https://index.docker.io/v1/": "me:p:ß",
-        "ghcr.io": "you:secret",
-    }
-    assert (mode(directory), mode(directory / "config.json")) == (0o700, 0o600)
