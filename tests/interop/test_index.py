@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from regkit.oci import mediatype
+from tests.conftest import KINDS
 from tests.ops.support import attested_layout
 from tests.support.command import output_of, peer, regkit
 from tests.support.layouts import make_layout
-from tests.support.registries import RunningRegistry, distribution
+from tests.support.registries import RunningRegistry
 from tests.support.releases import validate
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -42,11 +43,11 @@ class Parts:
         return output_of(peer("regctl", "--host", f"reg={self.registry.host},tls=disabled", *arguments))
 
 
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+@pytest.fixture(scope="module", params=["distribution", "debian"])
+def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     root = tmp_path_factory.mktemp("parts")
     index = make_layout(root / "layout", PLATFORMS)
-    with distribution(root / "registry") as registry:
+    with KINDS[request.param](root / "registry") as registry:
         found = Parts(registry, {str(child.platform): child.digest for child in index.manifests})
         output_of(regkit("copy", f"oci:{root / 'layout'}", f"{found.repository}:all"))
         for number, platform in enumerate(PLATFORMS):
