@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest as Manifest
     from regkit.oci.platform import Platform as Platform
     from regkit.oci.reference import Reference as Reference
+    from regkit.ops.copy import CopyResult as CopyResult
+    from regkit.ops.copy import CopySpec as CopySpec
+    from regkit.ops.copy import copy as copy
+    from regkit.ops.index import IndexResult as IndexResult
+    from regkit.ops.index import IndexSource as IndexSource
+    from regkit.ops.index import IndexSpec as IndexSpec
+    from regkit.ops.index import annotate_index as annotate_index
+    from regkit.ops.index import append_to_index as append_to_index
+    from regkit.ops.index import create_index as create_index
+    from regkit.ops.index import remove_from_index as remove_from_index
     from regkit.ops.inspect import Inspection as Inspection
     from regkit.ops.inspect import inspect as inspect
     from regkit.ops.plan import Plan as Plan
@@ -42,12 +52,18 @@ if TYPE_CHECKING:
     from regkit.ops.publish import plan as plan
     from regkit.ops.publish import publish as publish
     from regkit.ops.request import publish_spec as publish_spec
+    from regkit.ops.resolve import resolve as resolve
     from regkit.ops.tags import list_tags as list_tags
     from regkit.ops.tags import plan_removal as plan_removal
     from regkit.ops.tags import remove_tags as remove_tags
     from regkit.ops.tags import set_tags as set_tags
+    from regkit.ops.verify import Verification as Verification
+    from regkit.ops.verify import verify as verify
+    from regkit.targets.archive import Archive as Archive
+    from regkit.targets.docker_archive import DockerArchive as DockerArchive
     from regkit.targets.layout import Layout as Layout
     from regkit.targets.location import Location as Location
+    from regkit.targets.memory import Memory as Memory
     from regkit.targets.repository import Repository as Repository
     from regkit.transport.credentials import Credentials as Credentials
     from regkit.transport.session import Session as Session
@@ -77,13 +93,28 @@ _HOMES = {
     "regkit.oci.manifest": ("Manifest",),
     "regkit.oci.platform": ("Platform",),
     "regkit.oci.reference": ("Reference",),
+    "regkit.ops.copy": ("CopyResult", "CopySpec", "copy"),
+    "regkit.ops.index": (
+        "IndexResult",
+        "IndexSource",
+        "IndexSpec",
+        "annotate_index",
+        "append_to_index",
+        "create_index",
+        "remove_from_index",
+    ),
     "regkit.ops.inspect": ("Inspection", "inspect"),
     "regkit.ops.plan": ("Plan", "PublishSpec"),
     "regkit.ops.publish": ("PublishResult", "plan", "publish"),
     "regkit.ops.request": ("publish_spec",),
+    "regkit.ops.resolve": ("resolve",),
     "regkit.ops.tags": ("list_tags", "plan_removal", "remove_tags", "set_tags"),
+    "regkit.ops.verify": ("Verification", "verify"),
+    "regkit.targets.archive": ("Archive",),
+    "regkit.targets.docker_archive": ("DockerArchive",),
     "regkit.targets.layout": ("Layout",),
     "regkit.targets.location": ("Location",),
+    "regkit.targets.memory": ("Memory",),
     "regkit.targets.repository": ("Repository",),
     "regkit.transport.credentials": ("Credentials",),
     "regkit.transport.session": ("Session",),
