@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from regkit.errors import ContentMismatch, NotFound, ProtocolError
@@ -13,6 +13,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
+from regkit.ops.content import BLOB
 from regkit.ops.inspect import only_entry
 from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.location import Location
@@ -127,14 +128,21 @@ class _Walk:
             for index in (child.manifest for child in level if child.manifest.is_index):
                 children = self._listed(index)
                 self.findings += _inconsistent(children)
-                wanted += [child for child in children if child.digest not in seen]
+                wanted += [child for child in children if child.is_manifest and child.digest not in seen]
                 seen |= {child.digest for child in children}
+                # An index may list whatever it likes: what is no manifest is kept among the blobs.
+                self._want(child for child in children if not child.is_manifest)
             level = []
             for child, findings in each(self._read, wanted):
                 self.findings += findings
                 level += [child] if child else []
         for findings in each(self._blob, self.blobs.values(), _READERS if self.read_blobs else CONCURRENCY):
             self.findings += findings
+
+    def _want(self, blobs: Iterable[Descriptor], where: str = "") -> None:
+        for blob in blobs:
+            plain = replace(blob, media_type=BLOB)
+            self.blobs.setdefault((blob.digest, blob.size), (where or _name(blob), plain))
 
     def _listed(self, index: Manifest) -> tuple[Descriptor, ...]:
         try:
@@ -174,8 +182,7 @@ class _Walk:
                 self.findings.append(Finding(where, error.message))
                 continue
             whole.append(child)
-            for blob in blobs:
-                self.blobs.setdefault((blob.digest, blob.size), (where, blob))
+            self._want(blobs, where)
         for platform, findings in each(self._platform, whole):
             self.findings += findings
             if platform is not None and not platform.is_unknown:

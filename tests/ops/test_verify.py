@@ -184,6 +184,18 @@ def test_a_child_that_is_another_than_the_index_says(tmp_path: Path) -> None:
     ]
 
 
+def test_a_child_that_is_a_blob(tmp_path: Path) -> None:
+    """An index may list any content: what isn't a manifest is looked for among the blobs."""
+    with new_layout(tmp_path) as layout:
+        add_image(layout, "linux/amd64")
+    there, gone = put_file(tmp_path, b"text", "text/plain"), Descriptor.of("text/plain", b"gone")
+    listing(tmp_path, there, gone)
+
+    found = looked_at(tmp_path, read_blobs=True)
+    assert lines(found) == [f"wrong: {gone.digest.short}: the blob {gone.digest} of 4 bytes isn't there"]
+    assert (found.manifests, found.blobs) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
