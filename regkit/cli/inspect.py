@@ -174,7 +174,7 @@ def _kind(child: Entry) -> str:
 
 
 def _size(child: Entry) -> str:
-    return human_size(child.total_size) if child.manifest else "MISSING"
+    return "MISSING" if child.is_missing else human_size(child.total_size)
 
 
 def _manifest_tool(found: Inspection) -> Iterator[str]:

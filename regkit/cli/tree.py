@@ -48,7 +48,8 @@ def _branch(tree: Tree, what: str = "", attestations: tuple[Tree, ...] = ()) -> 
     manifest = entry.manifest
     what = what or _kind(tree)
     if manifest is None:
-        return _Branch(f"{what}  {entry.descriptor.digest.short}  MISSING")
+        size = "MISSING" if entry.is_missing else human_size(entry.descriptor.size)
+        return _Branch(f"{what}  {entry.descriptor.digest.short}  {size}")
     images = {child.entry.descriptor.digest for child in tree.children}
     paired: dict[str, list[Tree]] = {}
     for child in tree.children:
@@ -62,8 +63,8 @@ def _branch(tree: Tree, what: str = "", attestations: tuple[Tree, ...] = ()) -> 
     for referrer in tree.referrers:
         kind = referrer.entry.descriptor.artifact_type or "unknown"
         beneath.append(_branch(referrer, f"referrer {kind}"))
-    size = len(manifest.raw) if manifest.is_index else entry.total_size
-    return _Branch(f"{what}  {entry.descriptor.digest.short}  {human_size(size)}", tuple(beneath))
+    size = human_size(len(manifest.raw) if manifest.is_index else entry.total_size)
+    return _Branch(f"{what}  {entry.descriptor.digest.short}  {size}", tuple(beneath))
 
 
 def _kind(tree: Tree) -> str:
@@ -72,7 +73,9 @@ def _kind(tree: Tree) -> str:
         return f"attestation of {entry.attested.short}"
     if entry.descriptor.platform is not None:
         return str(entry.descriptor.platform)
-    return "index" if entry.manifest and entry.manifest.is_index else "image" if entry.manifest else "manifest"
+    if not entry.descriptor.is_manifest:
+        return entry.descriptor.media_type
+    return "index" if entry.descriptor.is_index else "image"
 
 
 def _layer(layer: Descriptor) -> _Branch:

@@ -32,10 +32,15 @@ MAX_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A manifest that is there, as its index describes it; None where it's missing."""
+    """A manifest that is there, as its index describes it; None where it's missing, or is no manifest at all."""
 
     descriptor: Descriptor
     manifest: Manifest | None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it should be there and isn't; an index may list blobs, too, which aren't looked for here."""
+        return self.manifest is None and self.descriptor.is_manifest
 
     @property
     def attested(self) -> Digest | None:
@@ -279,6 +284,8 @@ def _statement(target: Target, layer: Descriptor) -> Any:
 
 
 def _entry(target: Target, descriptor: Descriptor) -> Entry:
+    if not descriptor.is_manifest:
+        return Entry(descriptor, None)
     try:
         return Entry(descriptor, target.manifest(descriptor.digest))
     except NotFound:

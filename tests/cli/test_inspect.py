@@ -12,6 +12,7 @@ import pytest
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.layout import blob_path
 from regkit.oci.manifest import Manifest
+from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from tests.cli.test_commands import fails
 from tests.cli.test_resolve import piped
@@ -76,6 +77,19 @@ def test_a_tree_where_lines_can_not_be_drawn(layout: Path) -> None:
     assert second == f"{first}\n"
     assert first.splitlines()[1].startswith(f"linux/arm64  {arm64.digest.short}  ")
     assert first.splitlines()[2].startswith("`-- layer  ")
+
+
+def test_an_index_that_lists_a_blob(tmp_path: Path) -> None:
+    """It isn't missing, but no manifest: shown as what its index says of it."""
+    with new_layout(tmp_path) as layout:
+        text = Descriptor.of("text/plain", b"text")
+        layout.push(text, Bytes(b"text"))
+        add_index(layout, [text], "1")
+    name = f"ocidir://{tmp_path}:1"
+
+    assert output_of(regkit("inspect", name)).splitlines()[-1].split() == ["none", text.digest, "4", "B"]
+    tree = output_of(regkit("inspect", "--format", "tree", name, env={"LC_ALL": "C.UTF-8"}))
+    assert tree.splitlines()[-1] == f"└── text/plain  {text.digest.short}  4 B"
 
 
 def test_configurations(layout: Path) -> None:
