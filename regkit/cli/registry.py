@@ -41,7 +41,8 @@ def serve(
         DevRegistry(store) as registry,
         running(registry, addr, report) as server,
     ):
-        write_lines([f"listening on {server.url}"])
-        sys.stdout.flush()
+        # Whoever reads the line may stop us right after it.
         with contextlib.suppress(KeyboardInterrupt):
+            write_lines([f"listening on {server.url}"])
+            sys.stdout.flush()
             server.wait()
