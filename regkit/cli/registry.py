@@ -40,9 +40,8 @@ def serve(
         globals_of(ctx).reporter() as report,
         DevRegistry(store) as registry,
         running(registry, addr, report) as server,
+        contextlib.suppress(KeyboardInterrupt),  # also one that comes right after the line that says we listen
     ):
-        # Whoever reads the line may stop us right after it.
-        with contextlib.suppress(KeyboardInterrupt):
-            write_lines([f"listening on {server.url}"])
-            sys.stdout.flush()
-            server.wait()
+        write_lines([f"listening on {server.url}"])
+        sys.stdout.flush()
+        server.wait()
