@@ -252,8 +252,9 @@ def test_a_file_that_others_may_read(tmp_path: Path) -> None:
 
 def test_a_helper_that_fails_is_no_anonymous_surprise(tmp_path: Path) -> None:
     """Every command that needs the login ends with 2 and the helper's name."""
-    env = {"DOCKER_AUTH_CONFIG": json.dumps({"credHelpers": {"a.test": "absent"}})}
-
-    for arguments in (("whoami", "a.test"), ("tag", "ls", "a.test/app")):
-        said = fails(regkit(*arguments, env=env, home=tmp_path), 2)
-        assert "docker-credential-absent, which DOCKER_AUTH_CONFIG names for a.test, isn't on the PATH" in said
+    with serving([BASIC] * 4) as registry:
+        env = {"DOCKER_AUTH_CONFIG": json.dumps({"credHelpers": {registry.host: "absent"}})}
+        for arguments in (("whoami", registry.host), ("tag", "ls", f"{registry.host}/app")):
+            said = fails(regkit(*arguments, env=env, home=tmp_path), 2)
+            named = f"docker-credential-absent, which DOCKER_AUTH_CONFIG names for {registry.host}, isn't on the PATH"
+            assert named in said
