@@ -252,7 +252,7 @@ def test_a_file_that_others_may_read(tmp_path: Path) -> None:
 
 def test_a_helper_that_fails_is_no_anonymous_surprise(tmp_path: Path) -> None:
     """Every command that needs the login ends with 2 and the helper's name."""
-    with serving([BASIC] * 4) as registry:
+    with serving([BASIC] * 12) as registry:
         env = {"DOCKER_AUTH_CONFIG": json.dumps({"credHelpers": {registry.host: "absent"}})}
         for arguments in (("whoami", registry.host), ("tag", "ls", f"{registry.host}/app")):
             said = fails(regkit(*arguments, env=env, home=tmp_path), 2)
