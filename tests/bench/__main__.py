@@ -97,7 +97,8 @@ _INTRO = """# Benchmarks
 
 `make bench` measures this and writes the page: whole processes, medians of {runs} pairs run in turn on one machine
 ({cores} cores), the ratio pair by pair. The registry is distribution v3. Absolute times are the machine's; ratios are
-what counts.
+what counts. The distance is made by a forwarder that holds every byte back for half a round trip, and a new
+connection's first one for a whole one, as TCP's handshake does.
 """
 
 
