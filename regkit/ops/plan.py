@@ -51,6 +51,11 @@ class PublishSpec:
         return self.tags or (self.release.tags if self.release else ())
 
     @property
+    def exact_tags(self) -> tuple[str, ...]:
+        """Those of them that stand for one version."""
+        return tuple(tag for tag in self.wanted_tags if version_of(tag) is not None)
+
+    @property
     def index_annotations(self) -> dict[str, str]:
         """What the index says of itself: version, revision, what it was built from, and what the user adds."""
         said = {
@@ -65,12 +70,16 @@ class PublishSpec:
 class State:
     """What is in the repository: all tags, and the manifests of those that the publish may touch.
 
-    `missing` are the children of those that aren't there.
+    `missing` are the children of this very version's index that aren't there, where it may be reused.
     """
 
     tags: tuple[str, ...] = ()
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     missing: frozenset[Digest] = frozenset()
+
+    def published(self, spec: PublishSpec) -> Manifest | None:
+        """Give what stands under the exact version."""
+        return self.manifests.get(spec.exact_tags[0]) if spec.exact_tags else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,6 @@ def plan_publish(spec: PublishSpec, state: State) -> Plan:
         decisions = decide_tags(
             release, state.tags, _standing_versions(spec, state), allow_downgrade=spec.allow_downgrade
         )
-    exact = frozenset(tag for tag in spec.wanted_tags if version_of(tag) is not None) if spec.immutable else frozenset()
     reuse, reason = _reusable(spec, state)
     return Plan(
         image=spec.image,
@@ -139,7 +147,7 @@ def plan_publish(spec: PublishSpec, state: State) -> Plan:
         intermediates=_intermediates(spec),
         keep_intermediates=spec.keep_intermediates,
         standing={tag: manifest.digest for tag, manifest in state.manifests.items()},
-        exact=exact,
+        exact=frozenset(spec.exact_tags if spec.immutable else ()),
         reuse=reuse,
         reason=reason,
         new=not state.tags,
@@ -166,14 +174,13 @@ def _standing_versions(spec: PublishSpec, state: State) -> dict[str, Version]:
 
 def _reusable(spec: PublishSpec, state: State) -> tuple[Manifest | None, str]:
     """Find the index of this very version and source, whole, among what is published; else say why not."""
-    exact = [tag for tag in spec.wanted_tags if version_of(tag) is not None]
-    there = state.manifests.get(exact[0]) if exact else None
+    there = state.published(spec)
     if spec.build is None:
         return None, "the images are built already"
     if spec.rebuild:
         return None, "a rebuild was asked for"
     if there is None:
-        return None, "this version isn't published yet" if exact else "only an exact version is reused"
+        return None, "this version isn't published yet" if spec.exact_tags else "only an exact version is reused"
     for key in sorted(spec.index_annotations.keys() | there.annotations.keys()):
         asked, found = spec.index_annotations.get(key), there.annotations.get(key)
         if asked != found:
@@ -183,4 +190,4 @@ def _reusable(spec: PublishSpec, state: State) -> tuple[Manifest | None, str]:
     lacking = [str(platform) for platform in spec.platforms if platform.normalized not in held]
     if lacking or len(whole) < len(there.manifests):
         return None, f"what is published lacks {', '.join(lacking) or 'some of its content'}"
-    return there, f"{exact[0]} is published already, from this very source"
+    return there, f"{spec.exact_tags[0]} is published already, from this very source"

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from regkit.errors import PartlyDone, VerificationFailed
-from regkit.events import ContentExists, Note, StageStarted, TagKept, TagMoved, TagRemoved
+from regkit.events import Note, StageStarted, TagKept, TagMoved, TagRemoved
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.images import Image
+from regkit.ops.presence import absent_from, read_back
 from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
-
-_LAG = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""The waits, in seconds, before each look for what was just written: hubs lag behind their own answers."""
 
 
 class Publication:
@@ -115,14 +113,7 @@ class Publication:
         return [*(descriptor for descriptor, _ in self._children), self.index.descriptor]
 
     def _missing(self, wanted: Sequence[Descriptor]) -> list[Descriptor]:
-        """Ask for content, side by side; give what isn't there."""
-        absent = []
-        for descriptor, there in zip(wanted, each(self._repository.exists, wanted), strict=True):
-            if there:
-                self._session.report(ContentExists(descriptor))
-            else:
-                absent.append(descriptor)
-        return absent
+        return absent_from(self._repository, wanted, self._session.report)
 
     def _restore(self) -> None:
         """Bring back what a registry took along with a tag."""
@@ -137,11 +128,4 @@ class Publication:
                 self._repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
 
     def _read_back(self, tag: str) -> None:
-        for wait in _LAG:
-            if wait:
-                self._session.sleep(wait)
-            there = self._repository.resolve(tag)
-            if there is not None and there.digest == self.index.digest:
-                return
-        shows = there.digest if there else "nothing"
-        raise VerificationFailed(f"{self._repository.name}:{tag} was written, but shows {shows}")
+        read_back(self._session, self._repository, tag, (self.index.digest,), f"{self._repository.name}:{tag}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from regkit.errors import PartlyDone
@@ -14,6 +14,7 @@ from regkit.oci.manifest import assemble_index
 from regkit.oci.reference import Reference
 from regkit.ops.images import read_images
 from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
+from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
 from regkit.ops.request import built
 from regkit.ops.tasks import CONCURRENCY, ahead, each
@@ -62,10 +63,12 @@ def plan(session: Session, spec: PublishSpec, *, tags: Sequence[str] | None = No
         tags = repository.admit()
     touched = [tag for tag in spec.wanted_tags if tag in tags]
     manifests = dict(zip(touched, each(repository.manifest, touched), strict=True))
-    children = {d.digest: d for manifest in manifests.values() for d in manifest.manifests} if spec.build else {}
-    there = each(repository.exists, children.values())
-    missing = frozenset(digest for digest, is_there in zip(children, there, strict=True) if not is_there)
-    return plan_publish(spec, State(tuple(tags), manifests, missing))
+    state = State(tuple(tags), manifests)
+    there = state.published(spec) if spec.build and not spec.rebuild else None
+    if there is not None:  # it may be reused, if it is whole
+        lost = absent_from(repository, there.manifests)
+        state = replace(state, missing=frozenset(descriptor.digest for descriptor in lost))
+    return plan_publish(spec, state)
 
 
 def publish(

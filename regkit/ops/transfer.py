@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from regkit.events import ContentExists, Note
 from regkit.oci.descriptor import Descriptor
 from regkit.ops.graph import AT_ONCE, Graph, Node
+from regkit.ops.presence import absent_from
 from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
@@ -24,14 +25,9 @@ class Transfer:
         """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
         if self._new:
             return list(nodes)
-        there = each(lambda node: self._destination.exists(node.descriptor), nodes, AT_ONCE)
-        absent = []
-        for node, is_there in zip(nodes, there, strict=True):
-            if is_there:
-                self._session.report(ContentExists(node.descriptor))
-            else:
-                absent.append(node)
-        return absent
+        descriptors = [node.descriptor for node in nodes]
+        absent = {d.digest for d in absent_from(self._destination, descriptors, self._session.report, AT_ONCE)}
+        return [node for node in nodes if node.descriptor.digest in absent]
 
     def blobs_of(self, nodes: Iterable[Node]) -> list[Descriptor]:
         """Give every blob once; one with URLs of its own only where the source has it (image-spec, descriptor.md)."""
@@ -45,8 +41,7 @@ class Transfer:
 
     def absent_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
         """Ask for blobs, and bring none."""
-        there = each(self._destination.exists, blobs)
-        return [blob for blob, is_there in zip(blobs, there, strict=True) if not is_there]
+        return absent_from(self._destination, blobs)
 
     def bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
         """Bring blobs over, side by side; give those that were sent."""
