@@ -13,7 +13,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
-from regkit.ops.inspect import Entry, choose, only_entry, parse_config
+from regkit.ops.inspect import Entry, choose, parse_config, read_root
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
 from regkit.targets.target import Target
@@ -195,7 +195,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
 
 def _read(session: Session, location: Location, platform: Platform | None) -> Side:
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or only_entry(target))
+        manifest = read_root(target, location)
         descriptor = manifest.descriptor
         if platform is not None and manifest.is_index:
             descriptor = choose(str(location), manifest, platform)

@@ -97,7 +97,7 @@ class Inspection:
 def inspect(session: Session, location: Location, platform: Platform | None = None) -> Inspection:
     """Read what `location` names, or the image for `platform` in it; raise NotFound where it isn't there."""
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or only_entry(target))
+        manifest = read_root(target, location)
         name = str(location)
         if platform is not None and manifest.is_index:
             child = choose(name, manifest, platform)
@@ -111,7 +111,7 @@ def inspect(session: Session, location: Location, platform: Platform | None = No
 def read_manifest(session: Session, location: Location, platform: Platform | None = None) -> Manifest:
     """Read only the bytes that `location` names, or those of the image for `platform` in it; raise NotFound."""
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or only_entry(target))
+        manifest = read_root(target, location)
         if platform is None or not manifest.is_index:
             return manifest
         return target.manifest(choose(str(location), manifest, platform).digest)
@@ -129,7 +129,7 @@ class Tree:
 def inspect_tree(session: Session, location: Location, platform: Platform | None = None) -> Tree:
     """Read what `location` names, or the image for `platform` in it, with all beneath it; raise NotFound."""
     with location.open(session) as target:
-        manifest = target.manifest(location.identifier or only_entry(target))
+        manifest = read_root(target, location)
         descriptor = manifest.descriptor
         if platform is not None and manifest.is_index:
             descriptor = choose(str(location), manifest, platform)
@@ -153,7 +153,7 @@ class Config:
 def read_configs(session: Session, location: Location, platform: Platform | None = None) -> tuple[Config, ...]:
     """Read the configuration of each image that `location` names, attestations left out; raise NotFound."""
     with location.open(session) as target:
-        root = target.manifest(location.identifier or only_entry(target))
+        root = read_root(target, location)
         images = _images(str(location), root, platform)
 
         def read(image: Descriptor) -> Config | None:
@@ -201,7 +201,7 @@ def read_attestations(
     With `statements` they are read, those of up to 64 MiB.
     """
     with location.open(session) as target:
-        root = target.manifest(location.identifier or only_entry(target))
+        root = read_root(target, location)
         images = {image.digest: image for image in _images(str(location), root, platform)}
         listed = [(entry.attested, entry.descriptor) for entry in (Entry(child, None) for child in root.manifests)]
         beside = each(lambda image: [(image, found) for found in target.referrers(image)], images)
@@ -314,6 +314,11 @@ def parse_config(raw: bytes, digest: Digest) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         raise ProtocolError(f"the configuration {digest} isn't valid JSON") from None
+
+
+def read_root(target: Target, location: Location) -> Manifest:
+    """Read the manifest that a location names, or the only one of a layout; raise NotFound, UsageError."""
+    return target.manifest(location.identifier or only_entry(target))
 
 
 def only_entry(target: Target) -> str:

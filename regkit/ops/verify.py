@@ -14,7 +14,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.content import BLOB
-from regkit.ops.inspect import only_entry
+from regkit.ops.inspect import read_root
 from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.location import Location
 from regkit.targets.target import Target
@@ -82,7 +82,7 @@ def verify(
     computed. Raise NotFound where the name itself stands for nothing; all else is a finding.
     """
     with location.open(session) as target:
-        root = target.manifest(location.identifier or only_entry(target))
+        root = read_root(target, location)
         walk = _Walk(target, read_blobs)
         walk.start(root)
         findings = [*walk.findings, *_unexpected(walk.images, platforms)]

@@ -8,15 +8,16 @@ import io
 import random
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.platform import Platform
+from regkit.ops.content import File
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 
@@ -41,18 +42,6 @@ def make_layout(
         index = assemble_index(children, {})
         layout.push(index.descriptor, Bytes(index.raw), tag or "built")
     return index
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size
-
-    def open(self) -> BinaryIO:
-        return self.path.open("rb")
 
 
 class _Random(io.RawIOBase):
@@ -117,7 +106,7 @@ def _layer(layout: Layout, seed: str, size: int) -> tuple[Descriptor, Digest]:
     with packed.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256")
     descriptor = Descriptor(mediatype.OCI_LAYER_GZIP, _named(digest), packed.stat().st_size)
-    layout.push(descriptor, _File(packed))
+    layout.push(descriptor, File(packed))
     packed.unlink()
     return descriptor, _named(content.digest)
 
