@@ -31,9 +31,10 @@ bench:  ## measure publish against crane
 	@tools/setup.sh python test
 	$(bin)/python -m tests.bench
 
-docs:   ## generate the command reference
-	@tools/setup.sh python
+docs:   ## generate the command reference and the conformance summary
+	@tools/setup.sh python test
 	$(bin)/python docs/generate.py
+	$(bin)/python -m tests.devregistry.conformance
 
 clean:  ## remove all that was set up or built here
 	rm -rf .venv .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -5,7 +5,7 @@
 #   tools/setup.sh PART...
 #     python   .venv with regkit and its development tools, in the versions of constraints.txt
 #     build    buildkitd and buildctl, and what they run on: runc, setpriv, unshare, emulators for other platforms
-#     test     the registries and clients that the tests use
+#     test     the registries, clients and the conformance suite that the tests use
 #     hello    the programs of testdata/hello, one for each platform
 #
 # What no Debian package brings goes to .tools/bin. Only root installs packages; anybody else is told the commands.
@@ -74,6 +74,9 @@ check_test() {
     need_go_tool crane crane@v0.22.1
     need_go_tool regctl regctl@v0.11.7
     need_go_tool oras oras@v1.3.6
+    local version
+    version=$(awk '/distribution-spec\/conformance v/ { print $NF }' tools/conformance/go.mod)
+    need_go_tool oci-conformance "conformance@$version"
 }
 
 check_hello() {
@@ -162,6 +165,10 @@ build_go_tool() { # NAME@VERSION
         crane) install_by_go "github.com/google/go-containerregistry/cmd/crane@$version" ;;
         regctl) install_by_go "github.com/regclient/regclient/cmd/regctl@$version" ;;
         oras) install_by_go "oras.land/oras/cmd/oras@$version" ;;
+        conformance)
+            quietly go_env build -C tools/conformance -o "$PWD/.tools/bin/oci-conformance" -trimpath \
+                -ldflags="-s -w -X main.Version=$version" github.com/opencontainers/distribution-spec/conformance
+            ;;
     esac
     rm -f ".tools/$name"@*
     touch ".tools/$1"

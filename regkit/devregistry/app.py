@@ -239,12 +239,13 @@ class DevRegistry:
             raise _no_manifest(call) from None
 
     def _put_manifest(self, call: Call) -> Response:
-        """PUT: checked first, written then, named last; the bytes stay as they came."""
-        tag = None if ":" in call.name else parse_tag(call.name)
+        """PUT: checked first, written then, named last; the bytes stay as they came. A digest's tags are in the query."""
+        by_digest = ":" in call.name
+        tags = call.tags if by_digest else (parse_tag(call.name),)
         raw = read_manifest(call)
         manifest = parse_manifest(raw, call.header("content-type"))
-        digest = manifest.digest if tag else Digest.of(raw, call.digest.algorithm)
-        if tag is None and digest != call.digest:
+        digest = Digest.of(raw, call.digest.algorithm) if by_digest else manifest.digest
+        if by_digest and digest != call.digest:
             raise Fault(400, "DIGEST_INVALID", f"the manifest has the digest {digest}, not {call.digest}")
         subject = subject_of(manifest)
         descriptor = Descriptor(manifest.media_type, digest, len(raw))
@@ -253,9 +254,13 @@ class DevRegistry:
             require_content(manifest, call.repository, names, self.store)
             if digest not in names.manifests:
                 self._write(call.repository, digest, raw)
-            self.store.write_names(call.repository, names.with_manifest(descriptor, tag))
+            self.store.write_names(call.repository, names.with_manifest(descriptor, tags))
         headers = {"location": f"/v2/{call.repository}/manifests/{digest}", "docker_content_digest": digest}
-        return empty(201, **headers, **({"oci_subject": subject} if subject else {}))
+        if subject:
+            headers["oci_subject"] = subject
+        if by_digest and tags:
+            headers["oci_tag"] = ", ".join(tags)
+        return empty(201, **headers)
 
     def _write(self, repository: str, digest: Digest, raw: bytes) -> None:
         draft = self.store.draft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from urllib.parse import parse_qsl, urlsplit
 
 from regkit.devregistry.answer import Fault
 from regkit.errors import UsageError
@@ -30,6 +31,12 @@ class Call:
     def digest(self) -> Digest:
         """The name as a digest."""
         return parse_digest(self.name)
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that the query gives to a manifest (`?tag=1.2&tag=latest`), each once."""
+        given = parse_qsl(urlsplit(self.request.url).query, keep_blank_values=True)
+        return tuple(dict.fromkeys(parse_tag(value) for name, value in given if name == "tag"))
 
     def header(self, name: str) -> str | None:
         """Give a header, however its name is written."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, Self
 
@@ -24,10 +24,10 @@ class Names:
     manifests: Mapping[Digest, Descriptor] = field(default_factory=dict)
     tags: Mapping[str, Digest] = field(default_factory=dict)
 
-    def with_manifest(self, manifest: Descriptor, tag: str | None) -> Self:
-        """Give the names with a manifest added, and with a tag moved to it."""
-        tags = self.tags if tag is None else {**self.tags, tag: manifest.digest}
-        return type(self)({**self.manifests, manifest.digest: manifest}, tags)
+    def with_manifest(self, manifest: Descriptor, tags: Iterable[str] = ()) -> Self:
+        """Give the names with a manifest added, and with tags moved to it."""
+        moved = dict.fromkeys(tags, manifest.digest)
+        return type(self)({**self.manifests, manifest.digest: manifest}, {**self.tags, **moved})
 
     def without_tag(self, tag: str) -> Self:
         """Give the names with a tag gone; what it named stays."""

@@ -64,6 +64,30 @@ def test_sha512(registry: DevRegistry) -> None:
     assert code(put(registry, "a", Digest.of(b"x", "sha512"), manifest)) == (400, "DIGEST_INVALID")
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_tags_in_the_query(registry: DevRegistry, algorithm: str) -> None:
+    """A manifest pushed by digest takes the tags that the query gives, and the answer names each of them once."""
+    push_image(registry, "a", "latest", "older")
+    manifest = push_image(registry, "a", None)
+    digest = Digest.of(manifest.raw, algorithm)
+
+    response = put(registry, "a", f"{digest}?tag=1.2&tag=latest&tag=1.2", manifest)
+
+    assert (response.status, response.headers["oci-tag"]) == (201, "1.2, latest")
+    assert listed(registry)[0] == ["1.2", "latest"]
+    for tag in ("1.2", "latest"):
+        assert ask(registry, "HEAD", f"/v2/a/manifests/{tag}").headers["docker-content-digest"] == digest
+
+
+def test_tags_in_the_query_are_checked(registry: DevRegistry) -> None:
+    """One malformed tag of several, and none of them is written; a push by tag names only that one."""
+    manifest = push_image(registry, "a", "1")
+
+    assert code(put(registry, "a", f"{manifest.digest}?tag=2&tag=-x", manifest)) == (400, "MANIFEST_INVALID")
+    assert "oci-tag" not in put(registry, "a", "1?tag=3", manifest).headers
+    assert listed(registry)[0] == ["1"]
+
+
 @pytest.mark.parametrize("name", ["sha256:baddigeststring", "md5:00"])
 def test_name_that_is_no_digest(registry: DevRegistry, name: str) -> None:
     """A malformed digest is refused to everybody."""
