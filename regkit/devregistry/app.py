@@ -239,7 +239,7 @@ class DevRegistry:
             raise _no_manifest(call) from None
 
     def _put_manifest(self, call: Call) -> Response:
-        """PUT: checked first, written then, named last; the bytes stay as they came. A digest's tags are in the query."""
+        """PUT: checked first, written then, named last; the bytes stay as they came. Beside a digest, the query may name tags."""
         by_digest = ":" in call.name
         tags = call.tags if by_digest else (parse_tag(call.name),)
         raw = read_manifest(call)

@@ -76,8 +76,9 @@ def page(results: Mapping[str, Result]) -> str:
         lines.append(_row(f"cases {status}", [str(count) for count in counts]))
     for chapter, title in (("apis", "API"), ("data", "Data")):
         lines.append(_row(f"**{title}**", [""] * len(results)))
-        for topic in first.topics[chapter]:
-            lines.append(_row(topic, [result.topics[chapter][topic] for result in results.values()]))
+        lines += [
+            _row(topic, [found.topics[chapter][topic] for found in results.values()]) for topic in first.topics[chapter]
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -109,10 +110,11 @@ def _row(name: str, cells: Sequence[str]) -> str:
 
 _INTRO = """# Conformance
 
-The embedded registry, run as `regkit registry serve`, against the official suite of distribution-spec
-(`conformance` {suite}) with the suite's own defaults, for the released specification and for its main branch. Written
-by `make docs`; the tests check it, in memory and on disk. What the suite has off by itself is `Disabled`; a sparse
-manifest, whose content isn't there, is one that this registry refuses.
+The embedded registry, run as `regkit registry serve`, against distribution-spec's official suite
+([`conformance`](https://github.com/opencontainers/distribution-spec/tree/main/conformance)
+{suite}) with the suite's own defaults, for the released specification and for its
+main branch. Written by `make docs`; the tests check it, in memory and on disk. What the suite has off by itself is
+`Disabled`; a sparse manifest, whose content isn't there, is one that this registry refuses.
 """
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from .conformance import DISABLED, PAGE, PASSED, STORES, VERSIONS, Result, page, run
@@ -19,7 +17,7 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_every_case_passes(results: dict[str, Result]) -> None:
-    """All of the newest specification passes; for the released one, too, but for what the suite leaves to the newest."""
+    """All of the newest specification passes; of the released one all that the suite doesn't leave to the newest."""
     released, newest = (results[version] for version in VERSIONS)
 
     assert set(newest.cases) == {(name, "passed") for name, _ in newest.cases}
