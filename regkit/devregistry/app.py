@@ -239,7 +239,10 @@ class DevRegistry:
             raise _no_manifest(call) from None
 
     def _put_manifest(self, call: Call) -> Response:
-        """PUT: checked first, written then, named last; the bytes stay as they came. Beside a digest, the query may name tags."""
+        """PUT: checked first, written then, named last; the bytes stay as they came.
+
+        The query may give tags to what is pushed by digest.
+        """
         by_digest = ":" in call.name
         tags = call.tags if by_digest else (parse_tag(call.name),)
         raw = read_manifest(call)
