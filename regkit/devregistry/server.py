@@ -1,7 +1,7 @@
 """The registry on a socket: cheroot reads and writes HTTP, `DevRegistry.handle` answers.
 
-The only module that imports cheroot. Bodies are streamed both ways; nothing is printed: what was answered, and
-what went wrong, is reported.
+The only module, with tls.py, that imports cheroot. Bodies are streamed both ways; nothing is printed: what was
+answered, and what went wrong, is reported.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import threading
 import traceback as tracebacks
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 from cheroot.server import Gateway, HTTPServer
 
 from regkit.devregistry.answer import Fault
-from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.call import UNKNOWN_SIZE
+from regkit.devregistry.tls import Certificate, TlsAdapter
 from regkit.devregistry.upload import CHUNK
 from regkit.errors import Unavailable, UsageError
 from regkit.events import Note, Reporter, RequestServed, ignore
@@ -35,6 +35,14 @@ IDLE = 60
 
 _STOP = 0.1
 """How long a stop waits for a thread before its socket is shut down, in seconds."""
+
+
+class Registry(Protocol):
+    """What can be served: a `DevRegistry`, or one behind a guard and with quirks."""
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request; called from many threads at once."""
+        ...
 
 
 class _Incoming:
@@ -142,8 +150,11 @@ class _Server(HTTPServer):
     request_queue_size = 2 * THREADS
     keep_alive_conn_limit = 16 * THREADS
 
-    def __init__(self, address: tuple[str, int], registry: DevRegistry, report: Reporter) -> None:
+    def __init__(
+        self, address: tuple[str, int], registry: Registry, report: Reporter, certificate: Certificate | None
+    ) -> None:
         super().__init__(address, _Gateway, minthreads=THREADS, maxthreads=THREADS, server_name="regkit")
+        self.ssl_adapter = TlsAdapter(certificate) if certificate else None
         self.report = report
         self._registry = registry
         self._lock = threading.Lock()
@@ -207,6 +218,7 @@ class Server:
     def __init__(self, server: _Server) -> None:
         host, port = server.bind_addr[:2]
         self.address: tuple[str, int] = (host, port)
+        self._scheme = "https" if server.ssl_adapter else "http"
         self._thread = threading.Thread(target=server.serve, name="regkit registry", daemon=True)
         self._thread.start()
 
@@ -221,7 +233,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where it is, without a slash at the end."""
-        return f"http://{self.host}"
+        return f"{self._scheme}://{self.host}"
 
     def wait(self) -> None:
         """Wait until it is stopped from another thread, or Ctrl-C."""
@@ -231,11 +243,17 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    registry: DevRegistry, address: str | tuple[str, int] = ("127.0.0.1", 0), report: Reporter = ignore
+    registry: Registry,
+    address: str | tuple[str, int] = ("127.0.0.1", 0),
+    report: Reporter = ignore,
+    certificate: Certificate | None = None,
 ) -> Iterator[Server]:
-    """Serve a registry for as long as the block runs; it can be asked as soon as the block begins."""
+    """Serve a registry for as long as the block runs; it can be asked as soon as the block begins.
+
+    With a certificate it speaks TLS alone. Raise UsageError where that, or the address, can't be used.
+    """
     where = parse_address(address) if isinstance(address, str) else address
-    server = _Server(where, registry, report)
+    server = _Server(where, registry, report, certificate)
     try:
         server.prepare()
     except OSError as error:
