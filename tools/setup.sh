@@ -77,6 +77,8 @@ check_test() {
     local version
     version=$(awk '/distribution-spec\/conformance v/ { print $NF }' tools/conformance/go.mod)
     need_go_tool oci-conformance "conformance@$version"
+    version=$(cat tools/ggcr-registry/* | sha256sum)
+    need_go_tool ggcr-registry "ggcr-registry@${version:0:12}"
 }
 
 check_hello() {
@@ -168,6 +170,9 @@ build_go_tool() { # NAME@VERSION
         conformance)
             quietly go_env build -C tools/conformance -o "$PWD/.tools/bin/oci-conformance" -trimpath \
                 -ldflags="-s -w -X main.Version=$version" github.com/opencontainers/distribution-spec/conformance
+            ;;
+        ggcr-registry)
+            quietly go_env build -C tools/ggcr-registry -o "$PWD/.tools/bin/" -trimpath -ldflags="-s -w" .
             ;;
     esac
     rm -f ".tools/$name"@*

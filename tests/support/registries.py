@@ -1,4 +1,4 @@
-"""Real registries as processes of their own: distribution v3, Debian's docker-registry 2.8, the embedded one.
+"""Real registries as processes of their own: distribution v3, Debian's docker-registry 2.8, ggcr's, the embedded one.
 
 Each keeps its content and its logs below a directory, listens on a free port of 127.0.0.1, and ends with its block.
 """
@@ -27,7 +27,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _LIMIT = 20.0
 _COMBINED = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>[0-9]{3}) ')
-_OWN = re.compile(r"^(?P<method>[A-Z]+) (?P<path>/\S*) (?P<status>[0-9]{3}) uploads=[0-9]+$")
+_OWN = re.compile(r"^(?P<method>[A-Z]+) (?P<path>/\S*) (?P<status>[0-9]{3})(?: uploads=[0-9]+)?$")
 
 
 class Logged(NamedTuple):
@@ -171,6 +171,14 @@ def embedded(root: Path, *options: str) -> AbstractContextManager[RunningRegistr
             greeting=root / "stdout",
             line=_OWN,
         )
+    )
+
+
+def ggcr(root: Path) -> AbstractContextManager[RunningRegistry]:
+    """Run go-containerregistry's registry, which has the referrers API and keeps its content in memory."""
+    root.mkdir(parents=True, exist_ok=True)
+    return _running(
+        RunningRegistry("ggcr", root, ("ggcr-registry",), log=root / "stdout", greeting=root / "stderr", line=_OWN)
     )
 
 
