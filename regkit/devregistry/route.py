@@ -1,0 +1,56 @@
+"""Where a request leads: the repository and the chapter of the specification, read from its path alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from regkit.protocol.flow import Request
+
+_PATH = re.compile(
+    r"/v2/(?P<repository>.+)/"
+    r"(?:(?P<tags>tags)/list|blobs/(?P<uploads>uploads)(?:/(?P<session>[^/]*))?"
+    r"|(?P<chapter>blobs|manifests|referrers)/(?P<name>[^/]+))"
+)
+
+
+class Route(NamedTuple):
+    """A request's path, taken apart as the registry does: the longest repository that fits is the one.
+
+    `chapter` is `manifests`, `blobs`, `uploads`, `referrers`, `tags`, or "" for all else; `name` is a tag, a digest
+    or an upload's id.
+    """
+
+    repository: str
+    chapter: str
+    name: str
+    query: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: Request) -> Route:
+        """Read a request's path and query."""
+        parts = urlsplit(request.url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        found = _PATH.fullmatch(unquote(parts.path))
+        if found is None:
+            return cls("", "", "", query)
+        chapter = found["chapter"] or found["uploads"] or found["tags"]
+        return cls(found["repository"], chapter, found["name"] or found["session"] or "", query)
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether the name is a digest rather than a tag."""
+        return ":" in self.name
+
+
+def header(request: Request, name: str) -> str:
+    """Give a request's header, however its name is written; "" where it isn't there."""
+    return next((value for key, value in request.headers.items() if key.lower() == name), "")
+
+
+def origin(request: Request, scheme: str) -> str:
+    """Give `scheme://host` as the client wrote it: from an absolute URL, or the `Host` header."""
+    parts = urlsplit(request.url)
+    return f"{scheme}://{parts.netloc or header(request, 'host') or 'localhost'}"
