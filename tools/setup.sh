@@ -74,6 +74,7 @@ check_test() {
     need_go_tool crane crane@v0.22.1
     need_go_tool regctl regctl@v0.11.7
     need_go_tool oras oras@v1.3.6
+    need_go_tool cosign cosign@v3.1.3
     local version
     version=$(awk '/distribution-spec\/conformance v/ { print $NF }' tools/conformance/go.mod)
     need_go_tool oci-conformance "conformance@$version"
@@ -167,6 +168,7 @@ build_go_tool() { # NAME@VERSION
         crane) install_by_go "github.com/google/go-containerregistry/cmd/crane@$version" ;;
         regctl) install_by_go "github.com/regclient/regclient/cmd/regctl@$version" ;;
         oras) install_by_go "oras.land/oras/cmd/oras@$version" ;;
+        cosign) install_by_go "github.com/sigstore/cosign/v3/cmd/cosign@$version" ;;
         conformance)
             quietly go_env build -C tools/conformance -o "$PWD/.tools/bin/oci-conformance" -trimpath \
                 -ldflags="-s -w -X main.Version=$version" github.com/opencontainers/distribution-spec/conformance
