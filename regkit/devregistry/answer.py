@@ -6,9 +6,13 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
-from regkit.protocol.flow import Response
+from regkit.protocol.flow import Request, Response
+
+API_VERSION = {"docker-distribution-api-version": "registry/2.0"}
+"""What every answer says (distribution-spec, Legacy Docker support HTTP headers)."""
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -44,6 +48,15 @@ def empty(status: int, **headers: str) -> Response:
     """Answer without a body; `docker_content_digest=…` becomes the header of that name."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status, fields if status == 204 else {"content-length": "0", **fields})
+
+
+def finished(request: Request, response: Response) -> Response:
+    """Give an answer as it leaves: none to HEAD has a body, each says where it is from."""
+    if request.method == "HEAD":
+        response.body.close()
+        response = Response(response.status, response.headers)
+    url = request.url if "://" in request.url else f"http://localhost{request.url}"
+    return replace(response, headers={**API_VERSION, **response.headers}, url=url)
 
 
 def parse_range(text: str | None, size: int) -> range | None:

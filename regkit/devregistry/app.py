@@ -11,11 +11,10 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Self, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from regkit.devregistry.answer import Fault, Slice, empty, json_response, parse_range
+from regkit.devregistry.answer import Fault, Slice, empty, finished, json_response, parse_range
 from regkit.devregistry.call import Call, check_repository, parse_digest, parse_tag, read_manifest
 from regkit.devregistry.content import parse_manifest, referrer_of, require_content, subject_of
 from regkit.devregistry.store import MemoryStore, Names, Store
@@ -26,8 +25,6 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.protocol.flow import Request, Response, Source
-
-API_VERSION = {"docker-distribution-api-version": "registry/2.0"}
 
 Chapter: TypeAlias = Callable[[Call], Response]
 
@@ -80,11 +77,7 @@ class DevRegistry:
         except Unavailable as error:
             # The body broke off: nobody is there to read this, unless a test is.
             response = Fault(400, "SIZE_INVALID", error.message).response()
-        if request.method == "HEAD":
-            response.body.close()
-            response = Response(response.status, response.headers)
-        url = request.url if "://" in request.url else f"http://localhost{request.url}"
-        return replace(response, headers={**API_VERSION, **response.headers}, url=url)
+        return finished(request, response)
 
     def __enter__(self) -> Self:
         return self
