@@ -9,14 +9,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from regkit.devregistry.answer import Fault, json_response
 from regkit.devregistry.call import check_repository
-from regkit.devregistry.route import Route, header, origin
+from regkit.devregistry.route import Route, header, origin, read_body, with_query
 from regkit.devregistry.tokens import Tokens
 from regkit.devregistry.users import ACTIONS, Users
 from regkit.protocol.flow import Request, Response, Send
@@ -154,9 +153,7 @@ def confined(request: Request, users: Users, user: str | None) -> Request:
     source = _mount_source(route)
     if source is None or (source and "pull" in users.allowed(user, source)):
         return request
-    url = urlsplit(request.url)
-    query = urlencode({**route.query, "from": route.repository})
-    return replace(request, url=url._replace(query=query).geturl())
+    return with_query(request, {**route.query, "from": route.repository})
 
 
 def _mount_source(route: Route) -> str | None:
@@ -184,14 +181,8 @@ def _scopes(texts: Iterable[str]) -> Iterable[tuple[str, frozenset[str]]]:
 
 
 def _read_form(request: Request) -> Mapping[str, list[str]]:
-    with request.body.open() as stream:
-        raw = bytearray()
-        while len(raw) <= _FORM_LIMIT and (data := stream.read(_FORM_LIMIT + 1 - len(raw))):
-            raw += data
-    if len(raw) > _FORM_LIMIT:
-        raise Fault(413, "SIZE_INVALID", f"a form may have {_FORM_LIMIT} bytes at most")
     try:
-        return parse_qs(raw.decode())
+        return parse_qs(read_body(request, _FORM_LIMIT).decode())
     except (UnicodeDecodeError, ValueError):
         raise Fault(400, "UNSUPPORTED", "the form can't be read") from None
 

@@ -1,12 +1,14 @@
-"""Where a request leads: the repository and the chapter of the specification, read from its path alone."""
+"""What a request says of itself: the repository and chapter that its path leads to, headers, a small body."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from regkit.devregistry.answer import Fault
 from regkit.protocol.flow import Request
 
 _PATH = re.compile(
@@ -54,3 +56,24 @@ def origin(request: Request, scheme: str) -> str:
     """Give `scheme://host` as the client wrote it: from an absolute URL, or the `Host` header."""
     parts = urlsplit(request.url)
     return f"{scheme}://{parts.netloc or header(request, 'host') or 'localhost'}"
+
+
+def at(request: Request, path: str) -> Request:
+    """Give the request, asked of another path of the registry, without a query."""
+    return replace(request, url=urlsplit(request.url)._replace(path=path, query="").geturl())
+
+
+def with_query(request: Request, query: Mapping[str, str]) -> Request:
+    """Give the request with another query."""
+    return replace(request, url=urlsplit(request.url)._replace(query=urlencode(query)).geturl())
+
+
+def read_body(request: Request, limit: int) -> bytes:
+    """Read a small body; raise a Fault for more than `limit` bytes."""
+    raw = bytearray()
+    with request.body.open() as stream:
+        while len(raw) <= limit and (data := stream.read(limit + 1 - len(raw))):
+            raw += data
+    if len(raw) > limit:
+        raise Fault(413, "SIZE_INVALID", f"there may be {limit} bytes at most")
+    return bytes(raw)

@@ -1,0 +1,1 @@
+"""Quirks: how real registries behave, as switches of the embedded one."""
