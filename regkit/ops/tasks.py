@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -13,34 +14,38 @@ Result = TypeVar("Result")
 CONCURRENCY = 24
 """Requests under way at once: enough to hide a round trip of 50 ms behind the others."""
 
+HEAVY = 4
+"""Large pieces of content under way at once: they fill a line and the processors, and more only get in each other's
+way."""
 
-def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int = CONCURRENCY) -> list[Result]:
+
+def each(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    concurrency: int = CONCURRENCY,
+    *,
+    is_heavy: Callable[[Item], bool] = lambda _: False,
+) -> list[Result]:
     """Do `work` for every item, side by side; give the results in the items' order.
 
-    The first error wins: nothing new is begun, what runs ends by itself, then it is raised. Ctrl-C doesn't wait for
-    what runs: aborting the session ends that.
+    Of the heavy ones `HEAVY` are under way at once, beside the others. The first error wins: nothing new is begun, what
+    runs ends by itself, then it is raised. Ctrl-C doesn't wait for what runs: aborting the session ends that.
     """
     todo = list(items)
     if len(todo) < 2:
         return [work(item) for item in todo]
-    waiting = iter(enumerate(todo))
-    lock = threading.Lock()
+    lanes = _Lanes(enumerate(todo), is_heavy)
     done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
-    stop = threading.Event()
-
-    def take() -> tuple[int, Item] | None:
-        with lock:
-            return None if stop.is_set() else next(waiting, None)
 
     def worker() -> None:
-        while (taken := take()) is not None:
+        while (taken := lanes.take()) is not None:
             index, item = taken
             try:
                 done.put((index, work(item), None))
             except BaseException as error:
-                with lock:
-                    stop.set()
+                lanes.stop()
                 done.put((index, None, error))
+            lanes.give_back(index)
 
     # Daemons: an interpreter that ends, as after Ctrl-C, waits for none of them.
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(concurrency, len(todo)))]
@@ -53,7 +58,38 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
             thread.join()
         raise
     finally:
-        stop.set()
+        lanes.stop()
+
+
+class _Lanes(Generic[Item]):
+    """What waits to be done: the heavy ones first, as long as there is room for them, then the others."""
+
+    def __init__(self, items: Iterable[tuple[int, Item]], is_heavy: Callable[[Item], bool]) -> None:
+        self._heavy: deque[tuple[int, Item]] = deque()
+        self._light: deque[tuple[int, Item]] = deque()
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+        for index, item in items:
+            (self._heavy if is_heavy(item) else self._light).append((index, item))
+
+    def take(self) -> tuple[int, Item] | None:
+        """Give the next; None where there is none, or only heavy ones that those take who do heavy ones now."""
+        with self._lock:
+            if self._heavy and len(self._running) < HEAVY:
+                self._running.add(self._heavy[0][0])
+                return self._heavy.popleft()
+            return self._light.popleft() if self._light else None
+
+    def give_back(self, index: int) -> None:
+        """Make room."""
+        with self._lock:
+            self._running.discard(index)
+
+    def stop(self) -> None:
+        """Give nothing any more."""
+        with self._lock:
+            self._heavy.clear()
+            self._light.clear()
 
 
 def ahead(work: Callable[[], Result]) -> Callable[[], Result]:

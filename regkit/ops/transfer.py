@@ -13,6 +13,9 @@ from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
+_HEAVY = 4 * 1024 * 1024
+"""From how many bytes on a blob is bound by the line and not by round trips."""
+
 
 class Transfer:
     """From `source` to `destination`; with `new` there is nothing at the destination, and nothing is asked for."""
@@ -45,17 +48,22 @@ class Transfer:
 
     def bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
         """Bring blobs over, side by side; give those that were sent."""
-        sent = each(self._bring, blobs)
-        return [blob for blob, is_sent in zip(blobs, sent, strict=True) if is_sent]
+        shared = each(self._is_shared, blobs)
+        sent = [blob for blob, is_shared in zip(blobs, shared, strict=True) if not is_shared]
+        each(self._send, sent, is_heavy=lambda blob: blob.size > _HEAVY)
+        return sent
 
-    def _bring(self, blob: Descriptor) -> bool:
-        """Share a blob within a registry, else stream it; no file is written on the way."""
+    def _is_shared(self, blob: Descriptor) -> bool:
+        """Share a blob within a registry, or find it there."""
         shared = self._destination.mount(blob, self._source)
         if shared or (not self._new and self._destination.exists(blob)):
             self._session.report(ContentExists(blob))
-            return False
+            return True
+        return False
+
+    def _send(self, blob: Descriptor) -> None:
+        """Stream a blob; no file is written on the way."""
         self._destination.push(blob, self._source.fetch(blob))
-        return True
 
     def bring_manifests(self, graph: Graph, absent: Sequence[Node], named: Sequence[Node] = ()) -> None:
         """Push what is absent by digest, level by level; `named` roots get there by their names, afterwards.

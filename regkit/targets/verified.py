@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 from regkit.errors import ContentMismatch
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Verifier
 from regkit.protocol.flow import Source
+
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class VerifiedSource:
 
     def open(self) -> BinaryIO:
         """Start reading from the beginning."""
-        return io.BufferedReader(_VerifiedStream(self.opener(), self.descriptor, self.what), 256 * 1024)
+        return cast(BinaryIO, _VerifiedStream(self.opener(), self.descriptor, self.what))
 
 
 def read_all(source: Source, limit: int) -> bytes:
@@ -39,8 +41,11 @@ def read_all(source: Source, limit: int) -> bytes:
         return stream.read()
 
 
-class _VerifiedStream(io.RawIOBase):
-    """Checks with the last byte, before it is handed on: nobody takes the whole for good and learns better later."""
+class _VerifiedStream(io.BufferedIOBase):
+    """Checks with the last byte, before it is handed on: nobody takes the whole for good and learns better later.
+
+    Pieces are handed on as they come from beneath, without being copied.
+    """
 
     def __init__(self, stream: BinaryIO, descriptor: Descriptor, what: str) -> None:
         self._stream = stream
@@ -50,14 +55,21 @@ class _VerifiedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
+    def read1(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size if size > 0 else _PIECE)
         self._verifier.update(data)
         self._left -= len(data)
         if not data or self._left == 0:
             self._verifier.finish()
-        buffer[: len(data)] = data
-        return len(data)
+        return data
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = -1 if size is None or size < 0 else size
+        pieces: list[bytes] = []
+        while wanted and (data := self.read1(wanted)):
+            pieces.append(data)
+            wanted -= len(data) if wanted > 0 else 0
+        return b"".join(pieces)  # a single piece is given back as it is
 
     def close(self) -> None:
         self._stream.close()

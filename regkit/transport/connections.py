@@ -29,49 +29,23 @@ with contextlib.ExitStack() as _stack:
 
 from regkit.errors import UsageError
 from regkit.oci.reference import is_loopback
+from regkit.transport.sockets import Sockets
 
 __all__ = ["Connections", "httpx"]
 
 MAX_IDLE = 64
-CONNECT_LIMIT = 10.0
 KEEPALIVE = 30.0
 _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE)
-
-
-class _Ready(httpcore.SyncBackend):
-    """Opens sockets, and hands out those that were opened ahead first."""
-
-    def __init__(self) -> None:
-        self._streams: defaultdict[tuple[str, int], list[httpcore.NetworkStream]] = defaultdict(list)
-        self._lock = threading.Lock()
-
-    def open(self, host: str, port: int) -> None:
-        stream = super().connect_tcp(host, port, timeout=CONNECT_LIMIT)
-        with self._lock:
-            self._streams[host, port].append(stream)
-
-    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        with self._lock:
-            streams = self._streams[host, port]
-            stream = streams.pop() if streams else None
-        return stream or super().connect_tcp(host, port, *args, **options)
-
-    def close(self) -> None:
-        with self._lock:
-            streams = [stream for opened in self._streams.values() for stream in opened]
-            self._streams.clear()
-        for stream in streams:
-            stream.close()
 
 
 class _Transport(httpx.HTTPTransport):
     """httpx's transport for one connection, over a socket that may have been opened ahead."""
 
-    def __init__(self, context: ssl.SSLContext, ready: _Ready) -> None:
+    def __init__(self, context: ssl.SSLContext, sockets: Sockets) -> None:
         super().__init__(verify=context)
         # httpx hands on every setting of httpcore's pool but this one.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, max_connections=1, keepalive_expiry=KEEPALIVE, network_backend=ready
+            ssl_context=context, max_connections=1, keepalive_expiry=KEEPALIVE, network_backend=sockets
         )
 
 
@@ -84,7 +58,7 @@ class Connections:
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._idle: defaultdict[str, list[httpx.HTTPTransport]] = defaultdict(list)
-        self._ready = _Ready()
+        self._backend = Sockets()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -99,7 +73,7 @@ class Connections:
         proxy = self._proxy(scheme, host)
         if proxy is not None:
             return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=proxy)
-        return _Transport(context, self._ready)
+        return _Transport(context, self._backend)
 
     def open_ahead(self, url: str) -> None:
         """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
@@ -107,7 +81,7 @@ class Connections:
         if self._proxy(parts.scheme, parts.netloc) is None and parts.hostname:
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
             with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
-                self._ready.open(parts.hostname, port)
+                self._backend.open(parts.hostname, port)
 
     def give(self, url: str, transport: httpx.HTTPTransport) -> None:
         """Take a connection back, whose last answer was read to its end."""
@@ -136,7 +110,7 @@ class Connections:
             self._idle.clear()
         for transport in transports:
             transport.close()
-        self._ready.close()
+        self._backend.close()
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember each socket as it is opened, and again when TLS takes it over."""

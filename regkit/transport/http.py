@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from regkit.errors import Interrupted, ProtocolError, Unavailable
+from regkit.errors import Interrupted, NotFound, ProtocolError, RegkitError, Unavailable
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Request, Response, Source, printable
-from regkit.transport.connections import CONNECT_LIMIT, Connections, httpx
-
-CHUNK = 256 * 1024
+from regkit.transport.connections import Connections, httpx
+from regkit.transport.sockets import CONNECT_LIMIT, PIECE
 
 
 class Http:
@@ -40,9 +39,7 @@ class Http:
             if headers.get("content-encoding", "identity").lower() != "identity":
                 raise ProtocolError(f"{host} sent an encoded answer where none was accepted")
             if request.stream and answer.status_code in (200, 206):
-                body: BinaryIO = io.BufferedReader(
-                    _Body(answer.stream, partial(self._translated, host), stack.pop_all()), CHUNK
-                )
+                body = cast(BinaryIO, _Body(answer.stream, partial(self._translated, host), stack.pop_all()))
             else:
                 body = io.BytesIO(_read(answer.stream, host))
             return Response(answer.status_code, headers, body, request.url)
@@ -63,13 +60,7 @@ class Http:
         headers = {"User-Agent": "regkit", "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
         if request.body.size or request.method in ("POST", "PUT", "PATCH"):
             headers["Content-Length"] = str(request.body.size)
-        # The commit of a large upload to an object store may take minutes.
-        timeout = {
-            "connect": CONNECT_LIMIT,
-            "read": 600 if request.body.size > MAX_SIZE else 60,
-            "write": 60,
-            "pool": None,
-        }
+        timeout = {"connect": CONNECT_LIMIT, "read": _patience(request), "write": 60, "pool": None}
         return httpx.Request(
             request.method,
             request.url,
@@ -92,7 +83,7 @@ class Http:
 
 
 class _Body(io.RawIOBase):
-    """An answer's body as a stream; closing it gives the connection back."""
+    """An answer's body as a stream, read in the pieces that come; closing it gives the connection back."""
 
     def __init__(
         self, stream: httpx.SyncByteStream, translated: Callable[[], Any], ending: contextlib.ExitStack
@@ -104,19 +95,32 @@ class _Body(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            return self.readall()
         if not self._rest:
             with self._translated():
-                self._rest = memoryview(next(self._chunks, b""))
-        size = min(len(self._rest), len(buffer))
-        buffer[:size] = self._rest[:size]
+                piece = next(self._chunks, b"")
+            if len(piece) <= size:
+                return piece
+            self._rest = memoryview(piece)
+        data = bytes(self._rest[:size])
         self._rest = self._rest[size:]
-        return size
+        return data
 
     def close(self) -> None:
         if not self.closed:
             self._ending.close()
         super().close()
+
+
+def _patience(request: Request) -> float:
+    """Tell how long to wait for an answer, in seconds: an object store may take minutes to put an upload together.
+
+    The PUT that ends one may have no bytes of its own, when they were sent before in chunks.
+    """
+    ends_upload = request.method == "PUT" and not request.replayable
+    return 600 if ends_upload or request.body.size > MAX_SIZE else 60
 
 
 def _received(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -129,8 +133,10 @@ def _received(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
+    """Give a source's bytes in the pieces that come: none is waited for longer, or copied, to be a larger one."""
     with source.open() as stream:
-        while chunk := stream.read(CHUNK):
+        read = getattr(stream, "read1", stream.read)
+        while chunk := read(PIECE):
             yield chunk
 
 
@@ -158,5 +164,13 @@ def _meaning(host: str, error: Exception) -> Exception:
     if isinstance(error, httpx.ConnectError):
         return Unavailable(f"{host} can't be reached: {reason}", hint="is it running, and is its name right?")
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | ConnectionError):
-        return cast(Exception, error)  # a local file that can't be read is no news of the network
+        return _unreadable(error)
     return Unavailable(f"the connection to {host} broke: {reason}")
+
+
+def _unreadable(error: OSError) -> RegkitError:
+    """Say which local file can't be read any more: that is no news of the network, and trying again is no use."""
+    what = printable(str(error.filename)) if error.filename else "what is to be sent"
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{what} is gone: it was there when sending began")
+    return RegkitError(f"{what} can't be read: {error.strerror or error}")

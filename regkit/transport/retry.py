@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from urllib.parse import urljoin, urlsplit
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt
 
@@ -13,6 +14,7 @@ from regkit.protocol.retry import TRIES, Outcome, delay, retry_after, wants_retr
 
 
 def send_again(
+    host: str,
     request: Request,
     first: Outcome,
     attempt: Callable[[Request], Outcome],
@@ -21,7 +23,10 @@ def send_again(
     sleep: Callable[[float], None],
     now: Callable[[], float],
 ) -> Outcome:
-    """Go on after a `first` outcome that wants it, until one is final: good, hopeless, or the last try's."""
+    """Go on after a `first` outcome that wants it, until one is final: good, hopeless, or the last try's.
+
+    Each wait is reported, with the `host` (`name[:port]`) that a relative URL belongs to.
+    """
     pending = [first]
 
     def outcome(state: RetryCallState) -> Outcome:
@@ -37,7 +42,8 @@ def send_again(
     def announce(state: RetryCallState) -> None:
         last = outcome(state)
         reason = f"answered {last.status}" if isinstance(last, Response) else last.message
-        name = f"{request.method} {request.url}"
+        asked_for = urlsplit(urljoin(f"//{host}", request.url))  # its query is the registry's own, and may be secret
+        name = f"{request.method} {asked_for.netloc}{asked_for.path}"
         report(
             RetryScheduled(name, reason, state.attempt_number + 1, state.next_action.sleep if state.next_action else 0)
         )

@@ -96,11 +96,11 @@ class Session:
                 )
             return self._registries[host]
 
-    def send_again(self, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:
-        """Go on after an outcome that wants another try."""
+    def send_again(self, host: str, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:
+        """Go on after an outcome that wants another try; `host` is who is asked."""
         from regkit.transport.retry import send_again  # tenacity takes 30 ms: only a failure pays for it
 
-        return send_again(request, first, attempt, report=self.report, sleep=self.sleep, now=self._now)
+        return send_again(host, request, first, attempt, report=self.report, sleep=self.sleep, now=self._now)
 
 
 class _Registry:
@@ -119,14 +119,14 @@ class _Registry:
         """Send a flow's request, with credentials, redirects and retries; raise what the last try raised."""
         outcome = self._attempt(request)
         if wants_retry(request, outcome):
-            outcome = self._session.send_again(request, outcome, self._attempt)
+            outcome = self._session.send_again(self._netloc, request, outcome, self._attempt)
         if isinstance(outcome, RegkitError):
             raise outcome
         return outcome
 
     def _attempt(self, request: Request) -> Outcome:
         outcome = self._try(request)
-        if self._tentative and _may_speak_tls(outcome):
+        if self._tentative and _may_speak_tls(request, outcome):
             self._set_scheme("https")
             secured = self._try(request)
             if isinstance(secured, Unavailable) and secured.transient:
@@ -169,11 +169,11 @@ class _Registry:
         self._authority = Authority(self._login, secure=scheme == "https")
 
 
-def _may_speak_tls(outcome: Outcome) -> bool:
-    """Recognise how a TLS server takes plain http: it hangs up, or says so with a 400."""
+def _may_speak_tls(request: Request, outcome: Outcome) -> bool:
+    """Recognise how a TLS server takes plain http: it hangs up, or says so with a 400, of which HEAD shows no text."""
     if isinstance(outcome, Response):
-        if outcome.status != 400:
-            return False
+        if outcome.status != 400 or request.method == "HEAD":
+            return outcome.status == 400
         said = outcome.body.read(4096)
         outcome.body.seek(0)
         return b"HTTPS" in said.upper()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from regkit.ops.tasks import each
+from regkit.ops.tasks import HEAVY, ahead, each
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -82,3 +82,48 @@ def test_two_errors() -> None:
 
     with pytest.raises(ValueError, match=r"^item [01]$"):
         each(work, [0, 1], 2)
+
+
+def test_few_heavy_ones_at_once() -> None:
+    """Of the heavy ones only some are under way at once; the light ones don't wait for them; results are in order."""
+    gate = threading.Barrier(HEAVY + 1)
+    lock = threading.Lock()
+    running, most, light = 0, 0, threading.Semaphore(0)
+
+    def work(item: int) -> int:
+        nonlocal running, most
+        if item % 2:
+            light.release()
+            return item
+        with lock:
+            running += 1
+            most = max(most, running)
+        gate.wait(10)
+        with lock:
+            running -= 1
+        gate.wait(10)
+        return item
+
+    done = ahead(lambda: each(work, range(4 * HEAVY), is_heavy=lambda item: item % 2 == 0))
+    for _ in range(2 * HEAVY):
+        assert light.acquire(timeout=10)  # while the first heavy ones still wait
+    for _ in range(2):
+        gate.wait(10)
+        gate.wait(10)
+
+    assert done() == list(range(4 * HEAVY))
+    assert most == HEAVY
+
+
+def test_heavy_ones_end_with_the_first_error() -> None:
+    """An error lets nothing heavy begin any more."""
+    begun = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match=r"\d"):
+        each(work, range(10 * HEAVY), 1, is_heavy=lambda _: True)
+
+    assert begun == [0]

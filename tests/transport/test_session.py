@@ -101,8 +101,8 @@ def test_a_passing_failure_is_survived() -> None:
 
     assert session.waits == [7.0, 30.0]
     assert session.events == [
-        RetryScheduled("GET /v2/", "answered 503", 2, 7.0),
-        RetryScheduled("GET /v2/", "answered 429", 3, 30.0),
+        RetryScheduled(f"GET {server.host}/v2/", "answered 503", 2, 7.0),
+        RetryScheduled(f"GET {server.host}/v2/", "answered 429", 3, 30.0),
     ]
 
 
@@ -332,13 +332,17 @@ def test_a_server_that_speaks_something_else(garbage: bytes) -> None:
 
 
 def test_a_local_file_that_is_gone_is_no_network_trouble() -> None:
-    """A layer that vanishes while it is sent is reported as what it is, not retried as a broken connection."""
+    """A layer that vanishes while it is sent is an error in a sentence, not retried as a broken connection."""
 
     class Gone(Bytes):
         def open(self) -> BinaryIO:
             return Path("/nonexistent/layer").open("rb")
 
-    with running(DevRegistry()) as server, Patient() as session, pytest.raises(FileNotFoundError):
+    with (
+        running(DevRegistry()) as server,
+        Patient() as session,
+        pytest.raises(NotFound, match="/nonexistent/layer is gone: it was there when sending began"),
+    ):
         session.run(server.host, push_blob("a", BLOB, Gone(DATA)))
 
     assert session.waits == []

@@ -12,6 +12,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.protocol.blob import push_blob
 from regkit.protocol.check import check
 from regkit.protocol.flow import Bytes
+from regkit.protocol.manifest import head_manifest
 from regkit.transport.session import Session
 from tests.transport.support import WRONG_SCHEME, Patient, http, serving
 
@@ -55,6 +56,13 @@ def test_tls_on_this_machine_is_found_without_a_flag(tls: ssl.SSLContext, ca_fil
 
     assert server.lines == ["GET /v2/ HTTP/1.1"] * 2
     assert session.waits == []
+
+
+@pytest.mark.parametrize("to_plain", [b"", WRONG_SCHEME], ids=["hangs up", "says so"])
+def test_loopback_over_tls_is_found_by_head(tls: ssl.SSLContext, ca_file: Path, to_plain: bytes) -> None:
+    """A first request without an answer's text, as a copy to a new repository makes one, finds TLS as well."""
+    with serving([http(404)], tls=tls, to_plain=to_plain) as server, Trusting(ca_file) as session:
+        assert session.run(server.host, head_manifest("a", "1")) is None
 
 
 def test_an_authority_that_nobody_trusts(tls: ssl.SSLContext) -> None:

@@ -1,0 +1,31 @@
+"""What a request becomes on its way to httpx, where no answer shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE
+from regkit.protocol.flow import Bytes, Request
+from regkit.protocol.upload import Upload, ask_upload, close_upload
+from regkit.transport.http import Http
+
+DIGEST = Digest.of(b"all of it")
+UPLOAD = Upload("http://127.0.0.1:1/v2/a/blobs/uploads/1")
+
+
+@pytest.mark.parametrize(
+    ("request_", "patience"),
+    [
+        pytest.param(next(close_upload("a", UPLOAD, DIGEST, Bytes(b""))), 600, id="the end of chunks"),
+        pytest.param(next(close_upload("a", UPLOAD, DIGEST, Bytes(b"all of it"))), 600, id="one PUT"),
+        pytest.param(Request("POST", UPLOAD.url, body=Bytes(bytes(MAX_SIZE + 1))), 600, id="a large POST"),
+        pytest.param(next(ask_upload("a", UPLOAD)), 60, id="a question"),
+        pytest.param(Request("PUT", UPLOAD.url, body=Bytes(b"{}")), 60, id="a manifest"),
+    ],
+)
+def test_registries_get_time_to_put_an_upload_together(request_: Request, patience: float) -> None:
+    """What ends an upload is waited for as long as an object store may take, however few bytes come with it."""
+    timeout = Http()._message(request_).extensions["timeout"]
+
+    assert timeout["read"] == patience
