@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import quote
 
 from regkit.errors import ContentMismatch, NotFound, ProtocolError
@@ -26,7 +28,8 @@ def list_referrers(repository: str, digest: Digest, artifact_type: str | None = 
     if found is None:
         index = yield from get_fallback(repository, digest)
         found = index.manifests if index else ()
-    return tuple(each for each in found if artifact_type in (None, each.artifact_type))
+    typed = yield from _typed(repository, found)
+    return tuple(each for each in typed if artifact_type in (None, each.artifact_type))
 
 
 def ask_referrers(
@@ -79,6 +82,9 @@ def edit_fallback(
 
     Nothing keeps two clients from writing it at the same time, so one update may be lost: this is to be run until it
     finds nothing to do, which reads back what was written (distribution-spec, Referrers Tag Schema).
+
+    Before it adds anything it asks the API: there are registries that list what refers to a manifest, and don't say so
+    when they take it.
     """
     index = yield from get_fallback(repository, subject)
     listed = index.manifests if index else ()
@@ -87,6 +93,10 @@ def edit_fallback(
         wanted = (*(each for each in wanted if each.digest != add.digest), add)
     if wanted == listed:
         return True
+    if add is not None:
+        known = yield from ask_referrers(repository, subject)
+        if add.digest in {each.digest for each in known or ()}:
+            return True
     start = index.document if index else {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX}
     document = {**start, "manifests": [each.to_json() for each in wanted]}
     edited = Manifest(mediatype.OCI_INDEX, canonical_json(document))
@@ -101,6 +111,17 @@ def subject_of(repository: str, digest: Digest) -> Flow[Digest | None]:
         return manifest.subject.digest if manifest.subject else None
     except (NotFound, ProtocolError, ContentMismatch):
         return None
+
+
+def _typed(repository: str, listed: tuple[Descriptor, ...]) -> Flow[tuple[Descriptor, ...]]:
+    """Read the types that a registry took from empty configurations: none is an artifact's (image-spec, manifest)."""
+    typed = {each.digest: each for each in listed}
+    for each in listed:
+        if each.artifact_type == mediatype.OCI_EMPTY:
+            with suppress(NotFound):
+                manifest = yield from get_manifest(repository, each.digest)
+                typed[each.digest] = replace(each, artifact_type=manifest.artifact_type)
+    return tuple(typed.values())
 
 
 def _is_index(response: Response) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from regkit.devregistry.app import DevRegistry
@@ -29,6 +31,9 @@ def referrer(number: int = 0, kind: str = "application/x.signature", subject: Ma
         "annotations": {"number": str(number), "org.example.kept": "yes"},
     }
     return Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
+
+
+MANY = tuple(referrer(number, f"application/x.kind-{number}") for number in range(3))
 
 
 def page(*listed: Descriptor, media_type: str = mediatype.OCI_INDEX, **headers: str) -> Response:
@@ -67,6 +72,18 @@ def test_a_registry_need_not_filter(headers: dict[str, str]) -> None:
     first, second = referrer(1).as_referrer, referrer(2, "application/x.bom").as_referrer
 
     assert finish(list_referrers("a", SUBJECT.digest, "application/x.bom"), page(first, second, **headers)) == (second,)
+
+
+def test_a_type_that_is_none() -> None:
+    """A registry that lists the type of an empty configuration for the artifact's: the manifest says which it is."""
+    wrong = {each.digest: replace(each.as_referrer, artifact_type=mediatype.OCI_EMPTY) for each in MANY}
+    wire = Wire(intercept=lambda request, _: page(*wrong.values()) if "/referrers/" in request.url else None)
+    push(wire.registry, MANY[0], MANY[1])
+
+    found = drive(list_referrers("a", SUBJECT.digest), wire)
+
+    assert found == (MANY[0].as_referrer, MANY[1].as_referrer, wrong[MANY[2].digest])  # the third can't be read
+    assert drive(list_referrers("a", SUBJECT.digest, MANY[1].artifact_type), wire) == (MANY[1].as_referrer,)
 
 
 def test_all_pages_are_read() -> None:
@@ -147,7 +164,7 @@ def listed(wire: Wire) -> tuple[Descriptor, ...]:
 
 def test_a_list_is_begun_and_added_to() -> None:
     """Each referrer is added behind the others, with type and annotations; where it stands, nothing is written."""
-    wire = Wire()
+    wire = Wire(intercept=without_api)
     push(wire.registry, *(many := [referrer(number) for number in range(3)]))
 
     for manifest in many:
@@ -160,7 +177,7 @@ def test_a_list_is_begun_and_added_to() -> None:
 
 def test_a_referrer_is_listed_once() -> None:
     """One that another client listed without annotations is listed anew, not twice."""
-    wire = Wire()
+    wire = Wire(intercept=without_api)
     push(wire.registry, manifest := referrer())
     drive(edit_fallback("a", SUBJECT.digest, add=manifest.descriptor), wire)
 
@@ -171,7 +188,7 @@ def test_a_referrer_is_listed_once() -> None:
 
 def test_a_referrer_is_taken_from_the_list() -> None:
     """Only that one goes; one that isn't listed is gone already, and no list is written for that."""
-    wire = Wire()
+    wire = Wire(intercept=without_api)
     push(wire.registry, first := referrer(1), second := referrer(2))
     assert drive(edit_fallback("a", SUBJECT.digest, remove=first.digest), wire)
     for manifest in (first, second):
@@ -184,7 +201,7 @@ def test_a_referrer_is_taken_from_the_list() -> None:
 
 def test_what_else_the_list_says_is_kept() -> None:
     """Fields and annotations that another client wrote into the index survive."""
-    wire = Wire()
+    wire = Wire(intercept=without_api)
     push(wire.registry, manifest := referrer())
     theirs = Manifest(mediatype.OCI_INDEX, canonical_json({**SUBJECT.document, "x-field": [1]}))
     drive(put_manifest("a", fallback_tag(SUBJECT.digest), theirs), wire)
@@ -198,13 +215,24 @@ def test_what_else_the_list_says_is_kept() -> None:
 
 def test_a_list_that_is_none_is_not_overwritten() -> None:
     """Somebody else's manifest at that tag stays, and the failure says so."""
-    wire = Wire()
+    wire = Wire(intercept=without_api)
     push(wire.registry, manifest := referrer())
     drive(put_manifest("a", fallback_tag(SUBJECT.digest), manifest), wire)
 
     with pytest.raises(ProtocolError, match="isn't a list of referrers"):
         drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
     assert wire.methods == ["PUT", "GET"]
+
+
+def test_a_list_that_the_registry_keeps_without_saying_so() -> None:
+    """Where the API names the referrer, the tag isn't written, whatever the answer to the PUT left out."""
+    wire = Wire()
+    push(wire.registry, manifest := referrer())
+
+    assert drive(edit_fallback("a", SUBJECT.digest, add=manifest.as_referrer), wire)
+
+    assert listed(wire) == ()
+    assert "PUT" not in wire.methods
 
 
 def test_what_a_manifest_refers_to() -> None:

@@ -122,19 +122,20 @@ def index(*listed: Descriptor) -> bytes:
 def test_a_lost_update_is_noticed() -> None:
     """Where another client's write took ours away, it is written again beside theirs."""
     ours, theirs = referrer(1), referrer(2).as_referrer
-    answers = [http(201), http(404), http(201), index(theirs), http(201), index(theirs, ours.as_referrer)]
+    alone = [http(404), http(404), http(201)]  # no tag, no API, and so the tag is written
+    answers = [http(201), *alone, index(theirs), http(404), http(201), index(theirs, ours.as_referrer)]
     with serving(answers) as server, Patient(server.host) as session:
         push(Repository(session, Reference(server.host, "a")), ours)
 
-    assert [line.split()[0] for line in server.lines] == ["PUT", "GET", "PUT", "GET", "PUT", "GET"]
-    written = json.loads(server.requests[4].partition(b"\r\n\r\n")[2])
+    assert [line.split()[0] for line in server.lines] == ["PUT", *["GET", "GET", "PUT"] * 2, "GET"]
+    written = json.loads(server.requests[6].partition(b"\r\n\r\n")[2])
     assert written["manifests"] == [theirs.to_json(), ours.as_referrer.to_json()]
     assert len(session.waits) == 1
 
 
 def test_a_list_that_never_stands() -> None:
     """Where every write gets lost, it ends after a few of them, and the failure says which list it is."""
-    answers = [http(201), *[http(404), http(201)] * EDITS, http(404), http(201)]
+    answers = [http(201), *[http(404), http(404), http(201)] * (EDITS + 1)]
     with (
         serving(answers) as server,
         Patient(server.host) as session,
