@@ -56,7 +56,7 @@ class FileDraft:
         self.path = path
         self._file = path.open("xb", buffering=0)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
         view = memoryview(data)
         while view:

@@ -14,16 +14,17 @@ import threading
 import traceback as tracebacks
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from cheroot.server import Gateway, HTTPServer
 
 from regkit.devregistry.answer import Fault
+from regkit.devregistry.body import Connection, Incoming
 from regkit.devregistry.call import UNKNOWN_SIZE
 from regkit.devregistry.tls import Certificate, TlsAdapter
 from regkit.devregistry.upload import CHUNK
-from regkit.errors import Unavailable, UsageError
+from regkit.errors import UsageError
 from regkit.events import Note, Reporter, RequestServed, ignore
 from regkit.protocol.flow import Request, Response
 
@@ -45,61 +46,6 @@ class Registry(Protocol):
         ...
 
 
-class _Incoming:
-    """A request's body as a Source; what was read of it can't be read again."""
-
-    def __init__(self, rfile: Any, size: int) -> None:
-        self._rfile, self._size, self._broken = rfile, size, False
-
-    @property
-    def size(self) -> int:
-        """The Content-Length, or UNKNOWN_SIZE."""
-        return self._size
-
-    def open(self) -> BinaryIO:
-        """Read on."""
-        return cast("BinaryIO", _Body(self))
-
-    def read(self, size: int) -> bytes:
-        """Give what is there, `CHUNK` bytes at most; Unavailable where the client breaks it off."""
-        if self._broken:
-            raise Unavailable("the client's body broke off")
-        try:
-            data: bytes = self._rfile.read(min(size, CHUNK))
-        except (OSError, ValueError) as error:  # reset, timed out; a chunk's length that isn't one
-            self._broken = True
-            raise Unavailable(f"the client's body broke off: {error}") from None
-        return data
-
-    def drain(self) -> bool:
-        """Read what is left, so that the connection can be used again; tell whether it can."""
-        try:
-            while self.read(CHUNK):
-                pass
-            if self._size == UNKNOWN_SIZE:
-                for _ in self._rfile.read_trailer_lines():
-                    pass
-        except (Unavailable, OSError, ValueError):
-            return False
-        return self._size == UNKNOWN_SIZE or self._rfile.remaining == 0
-
-
-class _Body(io.RawIOBase):
-    """A stream over a request's body."""
-
-    def __init__(self, incoming: _Incoming) -> None:
-        super().__init__()
-        self._incoming = incoming
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Give what is there; b"" at the end."""
-        return self._incoming.read(CHUNK if size < 0 else size)
-
-
 class _Gateway(Gateway):
     """One request of one connection."""
 
@@ -107,8 +53,12 @@ class _Gateway(Gateway):
         """Answer it. It is reported before the client can know the answer."""
         req, server = self.req, cast("_Server", self.req.server)
         headers = {_text(name).lower(): _text(value) for name, value in req.inheaders.items()}
-        size = UNKNOWN_SIZE if req.chunked_read else int(headers.get("content-length", "0"))
-        body = _Incoming(req.rfile, size)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            req.close_connection = True  # where the next request begins can't be known
+            length = "0"
+        size = UNKNOWN_SIZE if req.chunked_read else int(length)
+        body = Incoming(req.conn.rfile, size)
         request = Request(_text(req.method), _text(req.uri), headers, body)
         url = urlsplit(request.url)
         path = f"{url.path}?{url.query}" if url.query else url.path
@@ -117,6 +67,7 @@ class _Gateway(Gateway):
                 response = server.answer(request)
                 if not body.drain():
                     req.close_connection = True
+                req.rfile.remaining = 0  # cheroot must not look for more
                 uploads = count()
             server.report(RequestServed(request.method, path, response.status, uploads))
             self._send(response)
@@ -149,6 +100,8 @@ class _Server(HTTPServer):
     expiration_interval = _STOP  # also how long its loop takes to notice a stop
     request_queue_size = 2 * THREADS
     keep_alive_conn_limit = 16 * THREADS
+    max_request_header_size = 64 * 1024
+    ConnectionClass = Connection
 
     def __init__(
         self, address: tuple[str, int], registry: Registry, report: Reporter, certificate: Certificate | None

@@ -44,7 +44,7 @@ class Names:
 class Draft(Protocol):
     """Content that is being written and that nobody sees yet."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
         ...
 
@@ -107,7 +107,7 @@ class MemoryDraft:
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
         self._buffer.write(data)
 

@@ -97,10 +97,11 @@ class Session:
         size, state = self.size, self._hash.copy()
         try:
             with body.open() as stream:
-                while data := stream.read(CHUNK):
-                    self.draft.write(data)
-                    self._hash.update(data)
-                    self.size += len(data)
+                piece = memoryview(bytearray(CHUNK if length is None else min(length + 1, CHUNK)))
+                while count := stream.readinto(piece):  # type: ignore[attr-defined]  # all streams have it
+                    self.draft.write(piece[:count])
+                    self._hash.update(piece[:count])
+                    self.size += count
             if length is not None and self.size - size != length:
                 raise Fault(400, "SIZE_INVALID", f"{self.size - size} of {length} bytes arrived")
         except BaseException:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import queue
@@ -212,6 +213,32 @@ def test_what_is_not_http_is_refused(served: Served, capfd: pytest.CaptureFixtur
     assert (response.status, response.getheader("Connection")) == (400, "close")
     assert capfd.readouterr() == ("", "")
     connection.close()
+
+
+@pytest.mark.parametrize("length", ["-1", "-5"])
+def test_a_length_that_is_none(served: Served, length: str) -> None:
+    """A negative Content-Length is refused, and nothing else is read from that connection."""
+    connection = served.connect()
+    response, body = request(
+        connection, "POST", f"/v2/a/blobs/uploads/?digest={DIGEST}", b"", **{"Content-Length": length}
+    )
+
+    assert (response.status, json.loads(body)["errors"][0]["code"]) == (400, "SIZE_INVALID")
+    assert response.getheader("Connection") == "close"
+    connection.close()
+
+
+def test_headers_are_bounded(served: Served) -> None:
+    """A client that sends headers without an end is refused, and its connection closed."""
+    with socket.create_connection(served.server.address, timeout=30) as raw:
+        answer = b""
+        with contextlib.suppress(BrokenPipeError):
+            raw.sendall(b"GET /v2/ HTTP/1.1\r\n" + b"a: b\r\n" * 20_000)
+        with contextlib.suppress(ConnectionResetError):  # the rest was never read
+            while data := raw.recv(4096):
+                answer += data
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_bug_is_a_500_and_a_note() -> None:
