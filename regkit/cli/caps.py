@@ -28,8 +28,8 @@ def caps(
 
     What can't be known without writing, or with these credentials, is `unknown`.
     """
+    from regkit.oci.reference import parse_place
     from regkit.ops.caps import caps as look
-    from regkit.ops.caps import parse_place
 
     parsed = [parse_place(text) for text in read_names(places)]
     with globals_of(ctx).session() as session:

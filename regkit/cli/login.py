@@ -31,16 +31,14 @@ def login(
     """Prove a login at a registry, and keep it in Docker's configuration or with its credential helper."""
     from regkit.errors import UsageError
     from regkit.ops.login import login as log_in
-    from regkit.ops.login import parse_place
+    from regkit.ops.login import parse_registry
 
     if password is not None:
         raise UsageError(
             "a password on the command line is seen by everybody on this machine, and is refused",
             hint="give it to --password-stdin, and change it if it was a real one",
         )
-    registry, repository = parse_place(host)
-    if repository:
-        raise UsageError(f"{host!r} names more than a registry", hint=f"write {registry}")
+    registry = parse_registry(host)
     user = username or _ask("Username")
     secret = _read_password() if password_stdin else _ask("Password", hidden=True)
     with globals_of(ctx).session() as session:

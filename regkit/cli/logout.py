@@ -17,13 +17,10 @@ def logout(
 ) -> None:
     """Forget the login that Docker's configuration, or its credential helper, has for a registry."""
     from regkit.cli.output import safe
-    from regkit.errors import UsageError
     from regkit.ops.login import logout as log_out
-    from regkit.ops.login import parse_place
+    from regkit.ops.login import parse_registry
 
-    registry, repository = parse_place(host)
-    if repository:
-        raise UsageError(f"{host!r} names more than a registry", hint=f"write {registry}")
+    registry = parse_registry(host)
     erased, left = log_out(registry, env=os.environ)
     sys.stderr.write(safe(f"logged out of {registry}" if erased else f"there was no login for {registry}") + "\n")
     if left:

@@ -26,10 +26,10 @@ def whoami(
 ) -> None:
     """Say who one is at a registry, where that login is from, and whether it lets one in (exit code 4 if not)."""
     from regkit.errors import AccessDenied
-    from regkit.ops.login import known_logins, parse_place
+    from regkit.ops.login import known_logins, parse_login_place
     from regkit.ops.login import whoami as identify
 
-    place = parse_place(host) if host else None
+    place = parse_login_place(host) if host else None
     with globals_of(ctx).session() as session:
         _warn(session.credentials.exposed)
         if place is None:

@@ -14,6 +14,8 @@ DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_BARE_HOST = re.compile(r"localhost|[^/:]*\.[^/:]*|\[[0-9a-fA-F:]+\]|[^/]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
+_API = re.compile(r"(?:https?://)?([^/]+)/?(?:v[12]/?)?")
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -70,6 +72,18 @@ class Reference:
         if reference.tag or reference.digest:
             raise UsageError(f"{text!r} names more than a repository", hint=f"write {reference.name}")
         return reference
+
+
+def parse_place(text: str) -> tuple[str, Reference | None]:
+    """Read a registry's host or a reference; give the host as references have it. Raise UsageError for neither.
+
+    A host has a dot or a port, or is `localhost`; its URL, as Docker's configuration has it, is the same.
+    """
+    api = _API.fullmatch(text)
+    if api is not None and _BARE_HOST.fullmatch(api[1]):
+        return Reference.parse(f"{api[1]}/any/repository").registry, None
+    reference = Reference.parse(text)
+    return reference.registry, reference
 
 
 def check_tag(text: str) -> str:

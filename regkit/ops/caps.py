@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -16,7 +15,6 @@ from regkit.protocol.auth import parse_challenges
 from regkit.protocol.flow import Flow, Request, Response, Scope, expect, printable
 from regkit.transport.session import Session
 
-_BARE_HOST = re.compile(r"localhost|[^/:]*\.[^/:]*|\[[0-9a-fA-F:]+\]|[^/]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 _RATE = ("ratelimit-limit", "ratelimit-remaining")
 _WRITING = {
     "tag-delete": "removing a tag alone",
@@ -68,14 +66,6 @@ class Capabilities:
             "repository": self.repository,
             "capabilities": {each.name: {"answer": each.answer, "detail": each.detail} for each in self.found},
         }
-
-
-def parse_place(text: str) -> tuple[str, Reference | None]:
-    """Read a host (`ghcr.io`, `localhost:5000`), or a reference; raise UsageError for what is neither."""
-    if _BARE_HOST.fullmatch(text):
-        return Reference.parse(f"{text}/any").registry, None
-    reference = Reference.parse(text)
-    return reference.registry, reference
 
 
 def caps(session: Session, host: str, reference: Reference | None = None) -> Capabilities:

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regkit.errors import AccessDenied, UsageError
-from regkit.oci.reference import DOCKER_HUB, Reference
+from regkit.oci.reference import Reference, parse_place
 from regkit.protocol.auth import Login, ask_challenges
 from regkit.protocol.check import check
 from regkit.protocol.flow import Scope
 from regkit.transport.credentials import Credentials
 from regkit.transport.credentials_store import erase_login, store_login
 from regkit.transport.session import Session
-
-_HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +47,22 @@ class Known:
     origin: str
 
 
-def parse_place(text: str) -> tuple[str, str]:
-    """Read `HOST[:PORT]` or `HOST/REPOSITORY`; give the host, as references have it, and the repository or ""."""
-    bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
-    host, _, path = bare.partition("/")
-    if "://" in text or path in ("v1", "v2"):
-        path = ""
-    if path:
-        reference = Reference.parse_name(f"{host}/{path}")
-        return reference.registry, reference.repository
-    try:
-        registry = Reference.parse_name(f"{host}/any/repository").registry
-    except UsageError:
-        registry = ""
-    if not registry or (registry == DOCKER_HUB and host.lower() not in _HUB_NAMES):
+def parse_registry(text: str) -> str:
+    """Read `HOST[:PORT]`, or its URL; raise UsageError for anything else, or for what names more."""
+    host, repository = parse_login_place(text)
+    if repository:
+        raise UsageError(f"{text!r} names more than a registry", hint=f"write {host}")
+    return host
+
+
+def parse_login_place(text: str) -> tuple[str, str]:
+    """Read a host, or a repository; give the host, and the repository or "". A single word is no host."""
+    host, reference = parse_place(text)
+    if reference is None:
+        return host, ""
+    if "/" not in text:
         raise UsageError(f"not a registry: {text!r}", hint="write HOST[:PORT], as ghcr.io; Docker Hub is docker.io")
-    return registry, ""
+    return host, Reference.parse_name(text).repository
 
 
 def login(session: Session, host: str, username: str, password: str, *, env: Mapping[str, str]) -> Kept:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
-from regkit.oci.reference import Reference, check_tag, is_loopback
+from regkit.oci.reference import Reference, check_tag, is_loopback, parse_place
 
 ALNUM = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=6)
 SEPARATOR = st.one_of(st.sampled_from([".", "_", "__"]), st.integers(1, 3).map(lambda n: "-" * n))
@@ -219,3 +219,35 @@ def test_this_machine(host: str) -> None:
 def test_other_machines(host: str) -> None:
     """A name that only looks like this machine's is another host, and needs TLS."""
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "name"),
+    [
+        ("ghcr.io", "ghcr.io", None),
+        ("docker.io", "docker.io", None),
+        ("registry-1.docker.io", "docker.io", None),
+        ("localhost", "localhost", None),
+        ("box:5000", "box:5000", None),
+        ("[::1]:5000", "[::1]:5000", None),
+        ("alpine", "docker.io", "docker.io/library/alpine"),
+        ("alpine:3.20", "docker.io", "docker.io/library/alpine:3.20"),
+        ("ghcr.io/a/b", "ghcr.io", "ghcr.io/a/b"),
+        ("https://ghcr.io", "ghcr.io", None),
+        ("http://box:5000/v2/", "box:5000", None),
+        ("https://index.docker.io/v1/", "docker.io", None),
+        ("ghcr.io/", "ghcr.io", None),
+    ],
+)
+def test_a_host_or_a_repository(text: str, host: str, name: str | None) -> None:
+    """A word with a dot or a port, or `localhost`, is a host; any other is an image of Docker Hub."""
+    parsed = parse_place(text)
+
+    assert (parsed[0], str(parsed[1]) if parsed[1] else None) == (host, name)
+
+
+@pytest.mark.parametrize("text", ["", "A/B", "a b.c", "https://", "https://ghcr.io/a/b", "reg.test:99999"])
+def test_neither_host_nor_repository(text: str) -> None:
+    """It's said."""
+    with pytest.raises(UsageError):
+        parse_place(text)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from regkit.devregistry.app import DevRegistry
-from regkit.errors import NotFound, UsageError
+from regkit.errors import NotFound
 from regkit.oci import mediatype
 from regkit.oci.manifest import Manifest
-from regkit.ops.caps import Capabilities, caps, parse_place
+from regkit.oci.reference import parse_place
+from regkit.ops.caps import Capabilities, caps
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.manifest import put_manifest
@@ -23,34 +24,6 @@ from tests.ops.test_publish import release
 def asked(served: Served, text: str = "/team/hello") -> Capabilities:
     """Ask a served registry."""
     return caps(served.session, *parse_place(f"{served.host}{text}"))
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "name"),
-    [
-        ("ghcr.io", "ghcr.io", None),
-        ("docker.io", "docker.io", None),
-        ("registry-1.docker.io", "docker.io", None),
-        ("localhost", "localhost", None),
-        ("box:5000", "box:5000", None),
-        ("[::1]:5000", "[::1]:5000", None),
-        ("alpine", "docker.io", "docker.io/library/alpine"),
-        ("alpine:3.20", "docker.io", "docker.io/library/alpine:3.20"),
-        ("ghcr.io/a/b", "ghcr.io", "ghcr.io/a/b"),
-    ],
-)
-def test_a_host_or_a_repository(text: str, host: str, name: str | None) -> None:
-    """A word with a dot or a port, or `localhost`, is a host; any other is an image of Docker Hub."""
-    parsed = parse_place(text)
-
-    assert (parsed[0], str(parsed[1]) if parsed[1] else None) == (host, name)
-
-
-@pytest.mark.parametrize("text", ["", "A/B", "a b.c"])
-def test_neither_host_nor_repository(text: str) -> None:
-    """It's said."""
-    with pytest.raises(UsageError):
-        parse_place(text)
 
 
 def test_a_whole_registry(tmp_path: Path) -> None:

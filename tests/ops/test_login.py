@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from regkit.errors import AccessDenied, UsageError
-from regkit.ops.login import Identity, Kept, Known, known_logins, login, logout, parse_place, whoami
+from regkit.ops.login import (
+    Identity,
+    Kept,
+    Known,
+    known_logins,
+    login,
+    logout,
+    parse_login_place,
+    parse_registry,
+    whoami,
+)
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import Credentials
 from tests.transport.support import Patient, http, serving
@@ -50,14 +60,22 @@ def config(env: dict[str, str]) -> Path:
 )
 def test_what_names_a_registry(text: str, expected: tuple[str, str]) -> None:
     """A host, its URL, Docker's old key, or a repository in it."""
-    assert parse_place(text) == expected
+    assert parse_login_place(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "ghcr", "a b.test", "reg.test:x", "reg.test:99999", "https://", "ghcr.io/a:1"])
 def test_what_names_none(text: str) -> None:
     """A single word is Docker Hub's namespace and no host; a tag belongs to an image."""
     with pytest.raises(UsageError):
-        parse_place(text)
+        parse_login_place(text)
+
+
+@pytest.mark.parametrize("text", ["ghcr.io/owner/name", "me/app", "https://ghcr.io/owner/name", "ghcr"])
+def test_a_login_is_for_a_whole_registry(text: str) -> None:
+    """What names more is refused, with the name to write."""
+    with pytest.raises(UsageError):
+        parse_registry(text)
+    assert parse_registry("https://index.docker.io/v1/") == "docker.io"
 
 
 def test_login_is_proven_and_kept(env: dict[str, str]) -> None:
