@@ -19,6 +19,8 @@ from regkit.errors import BuildFailed, RegkitError
 
 COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
+    "plan": "Show what a publish would do, and why.",
+    "init": "Write a first regkit.toml, from the Dockerfile and git.",
     "inspect": "Show what a reference stands for, with its platforms.",
     "copy": "Copy from any place to any place, byte for byte.",
     "index": "Create, extend, cut down and annotate indexes.",
@@ -92,12 +94,16 @@ def options(
         Path | None,
         typer.Option(envvar="REGKIT_CA_FILE", help="PEM file with authorities that are trusted too.", exists=True),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="REGKIT_CONFIG", metavar="FILE", help="The configuration, instead of regkit.toml."),
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback answers
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """From a Dockerfile to a tagged, verified, multi-platform release, without a Docker daemon."""
-    ctx.obj = Globals(quiet, verbose, debug, progress, color, tuple(plain_http or ()), ca_file)
+    ctx.obj = Globals(quiet, verbose, debug, progress, color, tuple(plain_http or ()), ca_file, config)
 
 
 def run(arguments: list[str]) -> int:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from regkit.config.spec import Config
     from regkit.events import Reporter
     from regkit.transport.session import Session
 
@@ -45,6 +47,11 @@ class Globals:
     color: str = "auto"
     plain_http: tuple[str, ...] = ()
     ca_file: Path | None = None
+    config_file: Path | None = None
+
+    def config(self) -> Config:
+        """Read the configuration: the file that was named, else the project's, else an empty one."""
+        return _configuration(self.config_file)
 
     @contextmanager
     def reporter(self) -> Iterator[Reporter]:
@@ -60,13 +67,32 @@ class Globals:
         from regkit.transport.credentials import Credentials
         from regkit.transport.session import Session
 
+        registries = self.config().registries
         with (
             self.reporter() as report,
             Session(
-                Credentials.load(os.environ), plain_http=self.plain_http, ca_file=self.ca_file, report=report
+                Credentials.load(os.environ),
+                plain_http=self.plain_http,
+                ca_file=self.ca_file,
+                registries=registries,
+                report=report,
             ) as session,
         ):
             yield session
+
+
+@cache
+def _configuration(file: Path | None) -> Config:
+    from regkit.config.find import find_config
+    from regkit.config.spec import Config
+
+    found = file or find_config(Path.cwd())
+    if found is None:
+        return Config()
+    from regkit.cli.configured import publish_keys
+    from regkit.config.load import load_config
+
+    return load_config(found, publish_keys)
 
 
 def globals_of(ctx: typer.Context) -> Globals:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+_gathering: list[list[object]] = []
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -14,7 +17,20 @@ def write_lines(lines: Iterable[str]) -> None:
 
 def write_json(document: object) -> None:
     """Write one JSON document, in ASCII: that has no control characters, and every terminal can show it."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    if _gathering:
+        _gathering[-1].append(document)
+    else:
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+@contextmanager
+def gathered() -> Iterator[list[object]]:
+    """Gather the JSON documents of the block instead of writing them: several runs make one."""
+    _gathering.append([])
+    try:
+        yield _gathering[-1]
+    finally:
+        _gathering.pop()
 
 
 def safe(text: str, keep: str = "") -> str:

@@ -52,7 +52,7 @@ def from_ci(env: Mapping[str, str]) -> Source:
 
 def from_git(directory: Path) -> Source:
     """Ask git: the highest version among the tags at HEAD, else the branch; nothing outside a repository."""
-    said = _git(directory, "log", "-1", "--decorate=full", "--format=%H%n%D")
+    said = ask_git(directory, "log", "-1", "--decorate=full", "--format=%H%n%D")
     if said is None:
         return Source()
     commit, _, decoration = said.partition("\n")
@@ -78,7 +78,8 @@ def _first(*choices: tuple[str, str | None]) -> str | None:
     return next((f"{prefix}{name}" for prefix, name in choices if name), None)
 
 
-def _git(directory: Path, *arguments: str) -> str | None:
+def ask_git(directory: Path, *arguments: str) -> str | None:
+    """Give what a git command says, without spaces around it; None where it says nothing or fails."""
     import subprocess
 
     try:

@@ -52,9 +52,9 @@ class _Transport(httpx.HTTPTransport):
 class Connections:
     """All that is open, shared by threads; `abort()` ends all that is under way."""
 
-    def __init__(self, ca_file: Path | None = None) -> None:
+    def __init__(self, ca_file: Path | None = None, ca_files: Mapping[str, Path] | None = None) -> None:
         self.aborted = False
-        self._ca_file = ca_file
+        self._ca_file, self._ca_files = ca_file, ca_files or {}
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._idle: defaultdict[str, list[httpx.HTTPTransport]] = defaultdict(list)
@@ -69,7 +69,7 @@ class Connections:
             idle = self._idle[f"{scheme}://{host}"]
             if idle:
                 return idle.pop()
-            context = self._context(scheme)
+            context = self._context(scheme, host)
         proxy = self._proxy(scheme, host)
         if proxy is not None:
             return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=proxy)
@@ -122,21 +122,25 @@ class Connections:
             if aborted:
                 self.abort()
 
-    def _context(self, scheme: str) -> ssl.SSLContext:
-        """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once."""
-        if scheme not in self._contexts:
+    def _context(self, scheme: str, host: str) -> ssl.SSLContext:
+        """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once.
+
+        A host with authorities of its own has a context of its own: nobody else is trusted by them.
+        """
+        kind = host if scheme == "https" and host in self._ca_files else scheme
+        if kind not in self._contexts:
             # Without the store no certificate is trusted.
             plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._contexts[scheme] = self._trusting() if scheme == "https" else plain
-        return self._contexts[scheme]
+            self._contexts[kind] = self._trusting(self._ca_files.get(kind)) if scheme == "https" else plain
+        return self._contexts[kind]
 
-    def _trusting(self) -> ssl.SSLContext:
+    def _trusting(self, own: Path | None) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        if self._ca_file is not None:
+        for ca_file in filter(None, (self._ca_file, own)):
             try:
-                context.load_verify_locations(self._ca_file)
+                context.load_verify_locations(ca_file)
             except (OSError, ssl.SSLError) as error:
-                raise UsageError(f"the CA file {self._ca_file} can't be used: {error}") from None
+                raise UsageError(f"the CA file {ca_file} can't be used: {error}") from None
         return context
 
     def _proxy(self, scheme: str, host: str) -> str | None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -20,10 +20,13 @@ from regkit.transport.sockets import CONNECT_LIMIT, PIECE
 
 
 class Http:
-    """Sends requests over connections that threads share; `abort()` ends all that is under way."""
+    """Sends requests over connections that threads share; `abort()` ends all that is under way.
 
-    def __init__(self, ca_file: Path | None = None) -> None:
-        self._connections = Connections(ca_file)
+    The authorities in `ca_file` are trusted too; those in `ca_files` for one `host[:port]` each.
+    """
+
+    def __init__(self, ca_file: Path | None = None, ca_files: Mapping[str, Path] | None = None) -> None:
+        self._connections = Connections(ca_file, ca_files)
 
     def send(self, request: Request) -> Response:
         """Send to an absolute URL; raise Unavailable where no whole answer comes, ProtocolError for a broken one."""

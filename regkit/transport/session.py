@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,10 @@ from regkit.protocol.warning import MAX_WARNINGS, read_warnings
 from regkit.transport.credentials import Credentials
 
 if TYPE_CHECKING:
+    from regkit.config.spec import RegistryConfig
     from regkit.transport.http import Http
+    from regkit.transport.limits import Limits
+    from regkit.transport.mirrors import Mirrors
 
 T = TypeVar("T")
 _HUB_HOST = "registry-1.docker.io"
@@ -32,7 +35,8 @@ class Session:
     """Runs flows against registries. A context manager; threads may share it.
 
     `plain_http` names hosts (`host[:port]`) that are asked without TLS; loopback hosts are asked in plain http, and
-    in https where that is what they speak; every other host in https only.
+    in https where that is what they speak; every other host in https only. `registries` says more of single hosts:
+    limits, mirrors, authorities that are trusted for them alone.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Session:
         *,
         plain_http: Iterable[str] = (),
         ca_file: Path | None = None,
+        registries: Mapping[str, RegistryConfig] | None = None,
         report: Reporter = ignore,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -48,8 +53,10 @@ class Session:
 
         self.report = report
         self.credentials = credentials or Credentials()
-        self._http = Http(ca_file)
-        self.plain_http = tuple(plain_http)
+        self._configured = registries or {}
+        said = [host for host, registry in self._configured.items() if registry.plain_http]
+        self.plain_http = tuple(dict.fromkeys((*plain_http, *said)))
+        self._http = Http(ca_file, {host: each.ca_file for host, each in self._configured.items() if each.ca_file})
         self.ca_file = ca_file
         self._now = now
         self._stopped = threading.Event()
@@ -67,10 +74,14 @@ class Session:
         else:
             self._http.close()
 
-    def run(self, host: str, flow: Flow[T]) -> T:
-        """Run a flow against a registry; raise what it raises, Unavailable where the registry can't be reached."""
+    def run(self, host: str, flow: Flow[T], *, pull: bool = False) -> T:
+        """Run a flow against a registry; raise what it raises, Unavailable where the registry can't be reached.
+
+        A `pull` may read from the host's mirrors: content that may be older there, and that nothing is decided by
+        which is written here.
+        """
         registry = self._registry(host)
-        return drive(flow, registry.send)
+        return drive(flow, registry.pull if pull else registry.send)
 
     def open_ahead(self, host: str) -> None:
         """Open a connection for a request to come, so that it needn't wait for the handshake."""
@@ -91,10 +102,20 @@ class Session:
             if host not in self._registries:
                 plain = host in self.plain_http
                 tentative = not plain and is_loopback(host)
-                self._registries[host] = _Registry(
-                    self, self._http, host, plain=plain or tentative, tentative=tentative
-                )
+                registry = _Registry(self, self._http, host, plain=plain or tentative, tentative=tentative)
+                if host in self._configured:
+                    self._configure(registry, self._configured[host])
+                self._registries[host] = registry
             return self._registries[host]
+
+    def _configure(self, registry: _Registry, said: RegistryConfig) -> None:
+        from regkit.transport.limits import Limits  # few have any of these
+        from regkit.transport.mirrors import Mirrors
+
+        if said.concurrency is not None or said.requests_per_second is not None:
+            registry.limits = Limits(said.concurrency, said.requests_per_second, sleep=self.sleep)
+        if said.mirrors:
+            registry.mirrors = Mirrors(said.mirrors, lambda to, asked: self._registry(to).send_once(asked), self.report)
 
     def send_again(self, host: str, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:
         """Go on after an outcome that wants another try; `host` is who is asked."""
@@ -105,6 +126,9 @@ class Session:
 
 class _Registry:
     """One registry: its origin, and what is known of its authorization."""
+
+    limits: Limits | None = None
+    mirrors: Mirrors | None = None
 
     def __init__(self, session: Session, http: Http, host: str, *, plain: bool, tentative: bool) -> None:
         self._session, self._http = session, http
@@ -120,6 +144,17 @@ class _Registry:
         outcome = self._attempt(request)
         if wants_retry(request, outcome):
             outcome = self._session.send_again(self._netloc, request, outcome, self._attempt)
+        if isinstance(outcome, RegkitError):
+            raise outcome
+        return outcome
+
+    def pull(self, request: Request) -> Response:
+        """Send a request of a pull, to the mirrors first where there are any."""
+        return self.mirrors.send(request, self.send) if self.mirrors else self.send(request)
+
+    def send_once(self, request: Request) -> Response:
+        """Send it as `send` does, without another try."""
+        outcome = self._attempt(request)
         if isinstance(outcome, RegkitError):
             raise outcome
         return outcome
@@ -146,13 +181,19 @@ class _Registry:
     def _authorized(self, request: Request) -> Response:
         """Add what the registry asks for, on its own origin; other origins get nothing."""
         if request.url.startswith(f"{self.origin}/"):
-            response = drive(self._authority.authorized(request), self._http.send)
+            response = drive(self._authority.authorized(request), self._send)
             if "warning" in response.headers:
                 self._warn(response.headers["warning"])
             return response
         if self.origin.startswith("https:") and not request.url.startswith("https:"):
             raise ProtocolError(f"{self._netloc} leads to an address without https: {request.url[:200]!r}")
         return self._http.send(request)
+
+    def _send(self, request: Request) -> Response:
+        """Send within the registry's limits; to others, as its token service, without them."""
+        if self.limits is None or not request.url.startswith(f"{self.origin}/"):
+            return self._http.send(request)
+        return self.limits.send(request, self._http.send)
 
     def _warn(self, header: str) -> None:
         """Report what the registry warns of, each text once; nothing is ever done about it."""

@@ -1,0 +1,1 @@
+"""regkit.toml: found, read, checked to the last key, and given as frozen values."""

@@ -1,0 +1,52 @@
+"""Mirrors of a registry: asked first for what is pulled, each once; the registry itself has the last word."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from regkit.errors import Interrupted, RegkitError
+from regkit.events import Note, Reporter
+from regkit.protocol.flow import Request, Response
+from regkit.protocol.mirror import at_mirror
+
+SendTo = Callable[[str, Request], Response]
+"""Sends a request to a host, with that host's own credentials and without another try."""
+
+
+class Mirrors:
+    """The mirrors of one registry, `host[:port][/prefix]` each, shared by threads."""
+
+    def __init__(self, names: Iterable[str], send_to: SendTo, report: Reporter) -> None:
+        self._names, self._send_to, self._report = tuple(names), send_to, report
+        self._dead: set[str] = set()
+        self._lock = threading.Lock()
+
+    def send(self, request: Request, origin: Callable[[Request], Response]) -> Response:
+        """Give a mirror's answer where it has the content, else the origin's; raise what the origin raises.
+
+        A mirror that can't be asked isn't asked again. What it sends is checked against its digest as all content is.
+        """
+        for name in self._names:
+            host, _, prefix = name.partition("/")
+            there = at_mirror(request, prefix)
+            if there is None or name in self._dead:
+                continue
+            try:
+                response = self._send_to(host, there)
+            except Interrupted:
+                raise
+            except RegkitError as error:
+                self._bury(name, error)
+                continue
+            if response.status in (200, 206):
+                return response
+            response.body.close()
+        return origin(request)
+
+    def _bury(self, name: str, error: RegkitError) -> None:
+        with self._lock:
+            new = name not in self._dead
+            self._dead.add(name)
+        if new:
+            self._report(Note(f"the mirror {name} isn't asked again: {error.message}", warning=True))
