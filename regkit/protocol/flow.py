@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from regkit.errors import AccessDenied, NotFound, ProtocolError, RegkitError, Unavailable, UnexpectedStatus
+from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, RegkitError, Unavailable, UnexpectedStatus
 
 ERROR_LIMIT = 64 * 1024
 """How much of an error's body is read, in bytes."""
@@ -154,6 +154,11 @@ def expect(response: Response, *statuses: int, what: str) -> Response:
         else str(response.status)
     )
     message = f"can't {what}: {urlsplit(response.url).netloc or 'the registry'} answered {status}{said}"
+    if 400 <= response.status < 500 and "immutable" in said.lower():
+        # Amazon's registry answers 400, Docker Hub 403, Harbor 412; the word is all that they have in common.
+        raise Refused(message, hint="choose another tag: what stands at this one can't be replaced")
+    if response.status == 405:
+        raise Refused(message, hint="the registry doesn't do this: it may be read-only, or configured so")
     if response.status in (401, 403):
         raise AccessDenied(message)
     if response.status in (404, 410):

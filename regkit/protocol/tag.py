@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regkit.errors import ProtocolError
+from regkit.errors import ProtocolError, Refused
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Flow, Request, Scope, expect
 from regkit.protocol.page import next_page
@@ -35,5 +35,8 @@ def delete_tag(repository: str, tag: str) -> Flow[bool]:
     if response.status in (400, 405, 415, 501):
         # distribution 2.x answers 400 or 405, Docker Hub and GHCR 405, Harbor UNSUPPORTED.
         return False
-    expect(response, 200, 202, 204, 404, what=f"remove the tag {tag} of {repository}")
+    try:
+        expect(response, 200, 202, 204, 404, what=f"remove the tag {tag} of {repository}")
+    except Refused:  # an immutable one
+        return False
     return True

@@ -11,6 +11,7 @@ from regkit.errors import (
     Interrupted,
     NotFound,
     ProtocolError,
+    Refused,
     RegkitError,
     Unavailable,
     UnexpectedStatus,
@@ -116,7 +117,7 @@ def test_a_body_that_is_no_json(body: bytes) -> None:
         (503, Unavailable, 75),
         (599, Unavailable, 75),
         (400, UnexpectedStatus, 1),
-        (405, UnexpectedStatus, 1),
+        (405, Refused, 9),
         (413, UnexpectedStatus, 1),
         (302, UnexpectedStatus, 1),
         (204, UnexpectedStatus, 1),
@@ -130,6 +131,13 @@ def test_what_a_status_means(status: int, kind: type[RegkitError], exit_code: in
     assert type(caught.value) is kind
     assert caught.value.exit_code == exit_code
     assert str(caught.value).startswith(f"can't do it: registry.test answered {status}")
+
+
+@pytest.mark.parametrize("status", [400, 403, 412])
+def test_an_immutable_tag_is_refused(status: int) -> None:
+    """However a registry puts it: what can't be replaced is no question of credentials, and no broken protocol."""
+    with pytest.raises(Refused, match=r"can't write 1.2: registry.test answered .*Immutable"):
+        expect(reply(status, errors(("X", "the repository is Immutable"))), 201, what="write 1.2")
 
 
 def test_an_error_carries_the_registrys_own_words() -> None:

@@ -9,7 +9,7 @@ from regkit.errors import AccessDenied, NotFound, ProtocolError, Unavailable
 from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.page import MAX_PAGES
 from regkit.protocol.tag import delete_tag, list_tags
-from tests.protocol.support import ORIGIN, Script, Wire, finish, image, path, reply
+from tests.protocol.support import ORIGIN, Script, Wire, errors, finish, image, path, reply
 
 LIST = f"{ORIGIN}/v2/a/tags/list"
 
@@ -168,6 +168,12 @@ def test_a_registry_that_can(status: int) -> None:
 def test_a_registry_that_cannot(status: int) -> None:
     """Cannot is an answer, not an error: the verb decides."""
     assert finish(delete_tag("a", "1"), reply(status)) is False
+
+
+@pytest.mark.parametrize("status", [403, 412])
+def test_an_immutable_tag(status: int) -> None:
+    """One that the registry keeps on purpose is one that it can't remove, whoever asks."""
+    assert finish(delete_tag("a", "1"), reply(status, errors(("DENIED", "the tag is immutable")))) is False
 
 
 def test_a_registry_that_refuses() -> None:
