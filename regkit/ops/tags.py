@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from semver import Version
 
-from regkit.errors import NotFound, Refused, UsageError
-from regkit.events import TagKept, TagRemoved
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UsageError
+from regkit.events import Note, TagKept, TagRemoved
+from regkit.oci import mediatype
+from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
+from regkit.oci.manifest import Manifest
 from regkit.oci.reference import Reference, check_tag
 from regkit.ops.publication import Publication
 from regkit.ops.tasks import each
 from regkit.ops.versions import version_of
+from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
@@ -65,19 +69,57 @@ def plan_removal(session: Session, references: Iterable[Reference]) -> tuple[Rem
 
 
 def remove_tags(session: Session, removals: Iterable[Removal]) -> None:
-    """Remove tags by the specification's way, which touches nothing else; raise Refused where a registry can't."""
+    """Remove tags by the specification's way, which touches nothing else; raise Refused where a registry can't.
+
+    A registry that takes what the tag stood on along, and with it other tags, gets all of that back.
+    """
+    listed: dict[str, tuple[str, ...]] = {}
     for removal in removals:
-        reference = removal.reference
+        reference, digest = removal.reference, removal.digest
         assert reference.tag is not None
-        if removal.digest is None:
+        if digest is None:
             session.report(TagKept(reference.tag, "it isn't there"))
             continue
-        if not Repository(session, reference).untag(reference.tag):
+        repository = Repository(session, reference)
+        manifest = _read(repository, digest)
+        if reference.name not in listed:
+            listed[reference.name] = repository.tags()
+        if not repository.untag(reference.tag):
             raise Refused(
                 f"{reference} stays: {reference.registry} can't remove a tag alone",
                 hint="deleting by digest would take every tag on it, so regkit doesn't",
             )
         session.report(TagRemoved(str(reference)))
+        listed[reference.name] = tuple(tag for tag in listed[reference.name] if tag != reference.tag)
+        if manifest is not None:
+            _put_back(session, repository, Descriptor(manifest.media_type, digest, len(manifest.raw)), manifest, listed)
+
+
+def _read(repository: Repository, digest: Digest) -> Manifest | None:
+    """Read what a tag stands on, in case it has to be put back; None for what isn't a manifest of today."""
+    try:
+        manifest = repository.manifest(digest)
+    except (NotFound, ProtocolError, ContentMismatch):
+        return None
+    return manifest if manifest.media_type in mediatype.MANIFESTS else None
+
+
+def _put_back(
+    session: Session,
+    repository: Repository,
+    descriptor: Descriptor,
+    manifest: Manifest,
+    listed: Mapping[str, Sequence[str]],
+) -> None:
+    """Push what went with its tag, and set the tags of `listed` that went with it."""
+    if repository.exists(descriptor):
+        return
+    left = repository.tags()
+    lost = [tag for tag in listed[repository.name] if tag not in left]
+    what = ", ".join((descriptor.digest, *lost))
+    session.report(Note(f"{repository.name} took {what} along with the tag; it is put back", warning=True))
+    for name in (None, *lost):
+        repository.push(descriptor, Bytes(manifest.raw), name)
 
 
 def _by_version(tags: Iterable[str]) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from regkit.errors import NotFound, Refused, UsageError
-from regkit.events import TagKept, TagMoved, TagRemoved
+from regkit.events import Note, TagKept, TagMoved, TagRemoved
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.tags import list_tags, plan_removal, remove_tags, set_tags
-from tests.ops.support import Served, Undeletable, attested_layout, serving
+from tests.ops.support import Cascading, Served, Undeletable, attested_layout, serving
 from tests.ops.test_publish import ORDER, release
 
 
@@ -90,6 +90,33 @@ def test_removing_tags(served: Served) -> None:
         TagRemoved(f"{served.host}/team/hello:1"),
         TagKept("none", "it isn't there"),
     ]
+
+
+def test_what_goes_with_a_tag_is_put_back(tmp_path: Path) -> None:
+    """Where a registry takes the digest and its other tags along, they are there again; of two that go, neither is."""
+    with serving(Cascading()) as served:
+        release(served, attested_layout(tmp_path, "linux/amd64"))
+        before = served.tags()
+        references = [served.reference(f"team/hello:{tag}") for tag in ("1", "latest")]
+
+        remove_tags(served.session, plan_removal(served.session, references))
+
+        assert served.tags() == {tag: digest for tag, digest in before.items() if tag not in ("1", "latest")}
+    warned = [event for event in served.events if isinstance(event, Note) and event.warning]
+    assert len(warned) == 2
+    assert before["1"] in warned[0].text
+
+
+def test_an_image_goes_with_its_last_tag_and_is_put_back(tmp_path: Path) -> None:
+    """What a tag stood on stays, also where nothing else names it."""
+    with serving(Cascading()) as served:
+        digest = release(served, attested_layout(tmp_path, "linux/amd64"), tags=["only"]).index.digest
+        remove_tags(served.session, plan_removal(served.session, [served.reference("team/hello:only")]))
+
+        names = served.registry.store.names("team/hello")
+    assert names is not None
+    assert digest in names.manifests
+    assert names.tags == {}
 
 
 @pytest.mark.parametrize("text", ["reg.test/a", f"reg.test/a@{Digest.of(b'')}", f"reg.test/a:1@{Digest.of(b'')}"])
