@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,19 +33,21 @@ class Entry:
     mode: int
 
 
-def source_digest(spec: BuildSpec, env: Mapping[str, str]) -> Digest:
+def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Path] = ()) -> Digest:
     """Digest the context that BuildKit would see, the Dockerfile, the target and the arguments; not the platforms.
 
-    Files are streamed. Raise UsageError for a file that can't be read.
+    Files are streamed. What we write ourselves, as a plan that is kept in the context, doesn't count: `without`. Raise UsageError for a file that can't be read.
     """
     total = hashlib.sha256(_FORMAT, usedforsecurity=False)
+    root, ours = spec.context.resolve(), {path.resolve() for path in without}
     try:
         _add(total, b"dockerfile", spec.dockerfile.read_bytes())
         _add(total, b"target", spec.target.encode())
         for key, value in effective_args(spec, env):
             _add(total, b"argument", os.fsencode(key), os.fsencode(value))
         for entry in context_entries(spec):
-            _add(total, *_describe(spec.context, entry))
+            if root / entry.path not in ours:
+                _add(total, *_describe(spec.context, entry))
     except OSError as error:
         raise UsageError(f"can't read the build context: {error.filename}: {error.strerror}") from None
     return Digest(f"sha256:{total.hexdigest()}")

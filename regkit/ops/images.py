@@ -1,118 +1,204 @@
-"""The images of a release: found in what was built, matched with the platforms that were asked for."""
+"""The images of a release: found in what is built already, matched with the platforms that were asked for."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
-from regkit.errors import NotFound, ProtocolError
-from regkit.oci.annotation import REF_NAME
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
+from regkit.ops.composition import common_annotations
+from regkit.ops.entries import fits, flatten
+from regkit.ops.graph import Node, read_node
 from regkit.ops.tasks import each
-from regkit.targets.layout import Layout
+from regkit.targets.local import LocalTarget
+from regkit.targets.location import Location
 from regkit.targets.target import Target
-from regkit.targets.verified import read_all
+from regkit.transport.session import Session
 
-MAX_DEPTH = 4
+
+class Piece(NamedTuple):
+    """A manifest, what an index says of it, and the target that holds it and its blobs."""
+
+    descriptor: Descriptor
+    manifest: Manifest
+    origin: Target
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One platform's image, as the index lists it, its manifest, and the attestations that belong to it."""
+    """One platform's image, as the index lists it, with the attestations that belong to it."""
 
-    descriptor: Descriptor
-    manifest: Manifest
-    attestations: tuple[tuple[Descriptor, Manifest], ...] = ()
+    piece: Piece
+    attestations: tuple[Piece, ...] = ()
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The image's descriptor, with the variant that was asked for."""
+        return self.piece.descriptor
 
     @property
     def platform(self) -> Platform:
-        """The platform, with the variant that was asked for."""
+        """The platform that it is for."""
         assert self.descriptor.platform is not None
         return self.descriptor.platform
 
     @property
-    def entries(self) -> tuple[tuple[Descriptor, Manifest], ...]:
+    def pieces(self) -> tuple[Piece, ...]:
         """What it brings into an index: itself, then its attestations."""
-        return ((self.descriptor, self.manifest), *self.attestations)
+        return (self.piece, *self.attestations)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place that holds images: `name` as the user wrote it, and what is named there."""
+
+    name: str
+    target: Target
+    roots: tuple[Node, ...]
+
+    @classmethod
+    def open(cls, session: Session, location: Location) -> Self:
+        """Read what `location` names, or all that a layout or an archive lists; raise NotFound, UsageError."""
+        target = location.open(session)
+        if not isinstance(target, LocalTarget):
+            return cls(str(location), target, (read_node(target, location.identifier or "latest"),))
+        if location.identifier is None:
+            return cls.of(str(location), target, target.roots)
+        found = target.resolve(location.identifier)
+        if found is None:
+            raise NotFound(f"{location} isn't there", hint=f"it has: {', '.join(target.tags()) or 'no names'}")
+        return cls.of(str(location), target, [found])
+
+    @classmethod
+    def of(cls, name: str, target: Target, roots: Iterable[Descriptor]) -> Self:
+        """Read manifests of a target that is open."""
+        listed = tuple(roots)
+        found = each(lambda root: read_node(target, root.digest).manifest, listed)
+        described = (replace(r, media_type=m.media_type) for r, m in zip(listed, found, strict=True))
+        return cls(name, target, tuple(map(Node, described, found)))
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is to be published: the images, and the layout that holds their blobs."""
+    """What is to be published: the images; `annotations` are what all the indexes that they are from have alike."""
 
-    layout: Layout
     images: tuple[Image, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, root: Path, asked: Sequence[Platform]) -> Self:
-        """Read the layout in `root`; raise UsageError where there is none, NotFound where it lacks a platform."""
-        layout = Layout(root)
-        return cls(layout, read_images(layout, layout.roots, asked))
+    def read(cls, origins: Sequence[Origin], asked: Sequence[Platform] = ()) -> Self:
+        """Find the images for the platforms asked, in that order; all of them where none is.
+
+        The variants that were asked for are written. An image that several places hold is one. Raise UsageError where
+        there are two for a platform, NotFound where one is missing, or there is none at all.
+        """
+        found = _find(origins)
+        names = ", ".join(origin.name for origin in origins)
+        chosen = _choose(found.images, asked, names) if asked else list(found.images)
+        if not chosen:
+            raise NotFound(f"there are no images in {names}")
+        attesting = [[*found.attestations.get(listed.descriptor.digest, {}).values()] for listed in chosen]
+        manifests = iter(
+            each(_read, [listed for group in zip(chosen, attesting, strict=True) for listed in _all(group)])
+        )
+        images = tuple(
+            Image(next(manifests), tuple(next(manifests) for _ in attestations)) for attestations in attesting
+        )
+        indexes = [root.manifest for origin in origins for root in origin.roots]
+        alike = common_annotations(indexes) if all(index.is_index for index in indexes) else {}
+        return cls(images, alike)
 
 
-def read_images(target: Target, roots: Iterable[Descriptor], asked: Sequence[Platform]) -> tuple[Image, ...]:
-    """Read the images below `roots`, one for each platform asked, in that order; all of them where none is.
+class _Listed(NamedTuple):
+    """What some index says of an image or an attestation, and where that is."""
 
-    The variants that were asked for are written. Raise NotFound where a platform is missing.
+    descriptor: Descriptor
+    origin: Origin
+
+
+class _Found(NamedTuple):
+    images: list[_Listed]
+    attestations: dict[Digest, dict[Digest, _Listed]]
+
+
+def read_location(text: str) -> Location:
+    """Read what `--from` names: a directory that exists, or begins with a dot or a slash, is a layout.
+
+    All else is a location as everywhere. Raise UsageError, also for a file whose kind isn't told.
     """
-    children = list(_flatten(target, roots, MAX_DEPTH))
-    attestations: dict[Digest, list[tuple[Descriptor, Manifest]]] = {}
-    images: dict[Platform, tuple[Descriptor, Manifest]] = {}
-    for descriptor, manifest in children:
-        owner = descriptor.attests
-        if owner is not None:
-            attestations.setdefault(owner, []).append((descriptor, manifest))
-            continue
-        platform = descriptor.platform or _platform_of(target, manifest)
-        twin = images.setdefault(platform.normalized, (replace(descriptor, platform=platform), manifest))
-        if twin[0].digest != descriptor.digest:
-            raise ProtocolError(f"there are two images for {platform} in what is to be published")
-    wanted = tuple(asked) or tuple(image[0].platform for image in images.values() if image[0].platform)
-    return tuple(_pick(images, platform, attestations) for platform in wanted)
-
-
-def _pick(
-    images: Mapping[Platform, tuple[Descriptor, Manifest]],
-    platform: Platform,
-    attestations: Mapping[Digest, list[tuple[Descriptor, Manifest]]],
-) -> Image:
-    found = images.get(platform.normalized)
-    if found is None:
-        there = ", ".join(str(p) for p in images) or "none"
-        raise NotFound(f"there is no image for {platform} in what is to be published", hint=f"there are: {there}")
-    descriptor, manifest = found
-    assert descriptor.platform is not None
-    written = replace(descriptor, platform=replace(descriptor.platform, variant=platform.variant))
-    return Image(written, manifest, tuple(attestations.get(descriptor.digest, ())))
-
-
-def _flatten(target: Target, roots: Iterable[Descriptor], depth: int) -> Iterable[tuple[Descriptor, Manifest]]:
-    """Walk indexes down to images; a name that only a layout gives is left behind."""
-    if depth == 0:
-        raise ProtocolError("indexes are nested too deep")
-    found = tuple(roots)
-    for root, manifest in zip(found, each(target.manifest, [root.digest for root in found]), strict=True):
-        if manifest.is_index:
-            yield from _flatten(target, manifest.manifests, depth - 1)
-            continue
-        annotations = {k: v for k, v in root.annotations.items() if k != REF_NAME}
-        yield replace(root, media_type=manifest.media_type, annotations=annotations), manifest
-
-
-def _platform_of(target: Target, manifest: Manifest) -> Platform:
-    """Read the platform from an image's configuration (image-spec, config.md)."""
-    if manifest.config is None:
-        raise ProtocolError(f"the manifest {manifest.digest} has no configuration")
+    path = Path(text)
     try:
-        document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or "architecture" not in document or "os" not in document:
-        raise ProtocolError(f"the configuration of {manifest.digest} doesn't tell its platform")
-    return Platform.from_json(document)
+        is_file, is_directory = path.is_file(), path.is_dir()
+    except (OSError, ValueError):  # no file has such a name
+        is_file = is_directory = False
+    if is_file:
+        raise UsageError(
+            f"{text} is a file, and nothing says what it holds",
+            hint=f"write oci-archive:{text} or docker-archive:{text}",
+        )
+    if is_directory or text.startswith(("/", ".")):
+        return Location(path, None)
+    return Location.parse(text)
+
+
+def _find(origins: Sequence[Origin]) -> _Found:
+    """Open all indexes; tell images and attestations apart."""
+    pairs = [(origin, root) for origin in origins for root in origin.roots]
+    groups = each(lambda pair: flatten(pair[0].target, pair[1]), pairs)
+    images: dict[Platform, _Listed] = {}
+    attestations: dict[Digest, dict[Digest, _Listed]] = {}
+    for (origin, _), entries in zip(pairs, groups, strict=True):
+        for entry in entries:
+            listed = _Listed(entry.descriptor, origin)
+            owner = listed.descriptor.attests
+            if owner is not None:
+                attestations.setdefault(owner, {}).setdefault(listed.descriptor.digest, listed)
+                continue
+            platform = listed.descriptor.platform
+            if platform is None or platform.is_unknown:
+                raise ProtocolError(f"{listed.descriptor.digest} in {origin.name} doesn't tell its platform")
+            twin = images.setdefault(platform.normalized, listed)
+            if twin.descriptor.digest != listed.descriptor.digest:
+                raise UsageError(
+                    f"there are two images for {platform}: {twin.descriptor.digest} in {twin.origin.name} "
+                    f"and {listed.descriptor.digest} in {origin.name}",
+                    hint="leave one of them out; a digest names a single image",
+                )
+    return _Found(list(images.values()), attestations)
+
+
+def _choose(images: Sequence[_Listed], asked: Sequence[Platform], names: str) -> list[_Listed]:
+    """Pick the images for each platform, in that order, and write its variant; raise NotFound for all that lack."""
+    chosen: list[_Listed] = []
+    missing = []
+    for platform in asked:
+        fitting = [listed for listed in images if fits(platform, listed.descriptor.platform)]
+        if not fitting:
+            missing.append(str(platform))
+        for descriptor, origin in fitting:
+            assert descriptor.platform is not None
+            written = replace(descriptor.platform, variant=platform.variant)
+            chosen.append(_Listed(replace(descriptor, platform=written), origin))
+    if missing:
+        there = ", ".join(str(listed.descriptor.platform) for listed in images) or "none"
+        raise NotFound(f"there is no image for {', '.join(missing)} in {names}", hint=f"there are: {there}")
+    return chosen
+
+
+def _all(group: tuple[_Listed, list[_Listed]]) -> list[_Listed]:
+    return [group[0], *group[1]]
+
+
+def _read(listed: _Listed) -> Piece:
+    """Read a manifest; raise ContentMismatch where it isn't as large as it is listed."""
+    descriptor, origin = listed
+    manifest = read_node(origin.target, descriptor.digest).manifest
+    if manifest.is_index or len(manifest.raw) != descriptor.size:
+        raise ContentMismatch(f"the manifest {descriptor.digest} in {origin.name} isn't what is said of it")
+    return Piece(replace(descriptor, media_type=manifest.media_type), manifest, origin.target)

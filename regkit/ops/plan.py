@@ -10,8 +10,9 @@ from semver import Version
 
 from regkit.errors import Refused
 from regkit.oci.annotation import REVISION, SOURCE_DIGEST, VERSION
+from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import Manifest
+from regkit.oci.manifest import Manifest, assemble_index
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.images import Content
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 class PublishSpec:
     """What is asked for. Either `build` says how the images come to be, or they are there, as `content`.
 
-    `tags` replace the derived ones; `source_digest`
-    stands for all that a build is made from.
+    `images` are the repositories that all of it goes to; `sources` say where `content` was found; `tags` replace the
+    derived ones; `source_digest` stands for all that a build is made from.
     """
 
-    image: Reference
+    images: tuple[Reference, ...]
     release: Release | None
     platforms: tuple[Platform, ...]
     build: BuildSpec | None = None
     content: Content | None = None
+    sources: tuple[str, ...] = ()
     commit: str | None = None
     tags: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -44,11 +46,14 @@ class PublishSpec:
     rebuild: bool = False
     immutable: bool = True
     allow_downgrade: bool = False
+    aliases: bool = True
 
     @property
     def wanted_tags(self) -> tuple[str, ...]:
         """The tags that this may write, in order."""
-        return self.tags or (self.release.tags if self.release else ())
+        if self.tags or self.release is None:
+            return self.tags
+        return self.release.tags if self.aliases else (self.release.exact,)
 
     @property
     def exact_tags(self) -> tuple[str, ...]:
@@ -56,19 +61,45 @@ class PublishSpec:
         return tuple(tag for tag in self.wanted_tags if version_of(tag) is not None)
 
     @property
+    def intermediates(self) -> dict[Platform, str]:
+        """The tags that name the platforms' images on the way; raise UsageError where they need a commit."""
+        if not self.tag_intermediates:
+            return {}
+        return {platform: intermediate_tag(self.commit, platform) for platform in self.platforms}
+
+    @property
+    def settled_release(self) -> Release | None:
+        """The release whose aliases are settled among all who publish at the same time; None where it has none."""
+        return None if self.tags or self.allow_downgrade else self.release
+
+    @property
     def index_annotations(self) -> dict[str, str]:
-        """What the index says of itself: version, revision, what it was built from, and what the user adds."""
+        """What the index says of itself: version, revision, what it was built from, and what the user adds.
+
+        What is built already keeps what all the indexes that it comes from have alike.
+        """
         said = {
             VERSION: str(self.release.version or self.release.exact) if self.release else None,
             REVISION: self.commit,
             SOURCE_DIGEST: self.source_digest,
         }
-        return {**{key: value for key, value in said.items() if value}, **self.annotations}
+        carried = self.content.annotations if self.content else {}
+        return {**carried, **{key: value for key, value in said.items() if value}, **self.annotations}
+
+    @property
+    def index(self) -> Manifest | None:
+        """The index, where the images are built already."""
+        return None if self.content is None else self.index_of(self.content)
+
+    def index_of(self, content: Content) -> Manifest:
+        """Write the index over the images."""
+        pieces = (piece.descriptor for image in content.images for piece in image.pieces)
+        return assemble_index(pieces, self.index_annotations)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is in the repository: all tags, and the manifests of those that the publish may touch.
+    """What is in a repository: all tags, and the manifests of those that the publish may touch.
 
     `missing` are the children of this very version's index that aren't there, where it may be reused.
     """
@@ -83,74 +114,143 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done; `reuse` is the published index that needs no build, with the `reason` for or against it.
+class Destination:
+    """What becomes of one repository: its tags in order, and where they and the intermediate ones stand now.
 
-    `new` says that the repository has no tags yet, so that hardly anything can be there.
+    `new` says that it has no tags yet, so that hardly anything can be there; `reason` why what stands there is reused,
+    or isn't.
     """
 
     image: Reference
-    platforms: tuple[Platform, ...]
-    annotations: Mapping[str, str]
     tags: tuple[TagDecision, ...]
-    intermediates: Mapping[Platform, str]
-    keep_intermediates: bool
     standing: Mapping[str, Digest]
-    exact: frozenset[str]
-    reuse: Manifest | None
-    reason: str
     new: bool
+    reason: str
+    pushes: tuple[Descriptor, ...] = ()
+    """The manifests that are known to be sent; of a build they aren't known yet."""
 
-    def check_immutable(self, digest: Digest) -> None:
-        """Raise Refused where an exact version stands on another digest; nothing has been written yet."""
-        for tag in sorted(self.exact):
-            there = self.standing.get(tag)
-            if there is not None and there != digest:
-                raise Refused(
-                    f"{self.image.name}:{tag} is published already with other content: {there}, not {digest}",
-                    hint=f"{self.reason}; publish a new version, or replace this one with --no-immutable",
-                )
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """The tags that are to stand on the release."""
+        return tuple(decision.tag for decision in self.tags if decision.moves)
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON document."""
+        """Give it as a JSON object."""
         return {
-            "schema": 1,
             "image": self.image.name,
-            "platforms": [str(platform) for platform in self.platforms],
-            "annotations": dict(self.annotations),
-            "build": self.reuse is None,
-            "reason": self.reason,
-            "digest": self.reuse.digest if self.reuse else None,
             "tags": [
                 {"tag": t.tag, "moves": t.moves, "reason": t.reason, "from": self.standing.get(t.tag)}
                 for t in self.tags
             ],
-            "intermediates": list(self.intermediates.values()),
+            "push": [descriptor.to_json() for descriptor in self.pushes],
+            "standing": dict(self.standing),
         }
 
 
-def plan_publish(spec: PublishSpec, state: State) -> Plan:
-    """Decide what a publish does, given what is there. Pure; raise UsageError where intermediates need a commit."""
-    release = None if spec.tags else spec.release
-    if release is None:
-        decisions = tuple(TagDecision(tag, moves=True, reason="asked for") for tag in spec.wanted_tags)
-    else:
-        decisions = decide_tags(
-            release, state.tags, _standing_versions(spec, state), allow_downgrade=spec.allow_downgrade
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done; `reuse` is the published index that needs no build, found in `reused_from`.
+
+    `reason` is that for or against a build; `index` is the digest that the tags will stand on, where it's known.
+    """
+
+    destinations: tuple[Destination, ...]
+    platforms: tuple[Platform, ...]
+    annotations: Mapping[str, str]
+    intermediates: Mapping[Platform, str]
+    keep_intermediates: bool
+    exact: frozenset[str]
+    reuse: Manifest | None
+    reused_from: Reference | None
+    reason: str
+    index: Digest | None = None
+    build: bool = True
+
+    @property
+    def image(self) -> Reference:
+        """The first repository."""
+        return self.destinations[0].image
+
+    @property
+    def tags(self) -> tuple[TagDecision, ...]:
+        """What becomes of the first repository's tags."""
+        return self.destinations[0].tags
+
+    @property
+    def standing(self) -> Mapping[str, Digest]:
+        """Where the first repository's tags stand now."""
+        return self.destinations[0].standing
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything would be changed."""
+        return self.build or any(
+            there.pushes
+            or any(there.standing.get(tag) != self.index for tag in there.moving)
+            or (not self.keep_intermediates and there.standing.keys() & set(self.intermediates.values()))
+            for there in self.destinations
         )
-    reuse, reason = _reusable(spec, state)
+
+    def check_immutable(self, digest: Digest) -> None:
+        """Raise Refused where an exact version stands on another digest, anywhere; nothing has been written yet."""
+        for destination in self.destinations:
+            for tag in sorted(self.exact):
+                there = destination.standing.get(tag)
+                if there is not None and there != digest:
+                    raise Refused(
+                        f"{destination.image.name}:{tag} is published already with other content: "
+                        f"{there}, not {digest}",
+                        hint=f"{destination.reason}; publish a new version, or replace this one with --no-immutable",
+                    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document; what it says beside `destinations` of tags is of the first repository."""
+        first, *_ = destinations = [destination.to_json() for destination in self.destinations]
+        return {
+            "schema": 1,
+            **first,
+            "destinations": destinations,
+            "platforms": [str(platform) for platform in self.platforms],
+            "annotations": dict(self.annotations),
+            "build": self.build,
+            "reason": self.reason,
+            "digest": self.index,
+            "intermediates": list(self.intermediates.values()),
+            "keepIntermediates": self.keep_intermediates,
+        }
+
+
+def plan_publish(spec: PublishSpec, *states: State) -> Plan:
+    """Decide what a publish does, given what is in each of its repositories.
+
+    Pure; raise UsageError where intermediates need a commit.
+    """
+    found = [_reusable(spec, state) for state in states]
+    whole = next((number for number, (index, _) in enumerate(found) if index is not None), None)
+    # What is said of no build, or the first repository's reason for one.
+    reuse, reason = found[whole or 0]
+    index = reuse or spec.index
     return Plan(
-        image=spec.image,
+        destinations=tuple(
+            Destination(
+                image,
+                _decide(spec, state),
+                {tag: manifest.digest for tag, manifest in state.manifests.items()},
+                not state.tags,
+                why,
+            )
+            for image, state, (_, why) in zip(spec.images, states, found, strict=True)
+        ),
         platforms=spec.platforms,
         annotations=spec.index_annotations,
-        tags=decisions,
-        intermediates=_intermediates(spec),
+        intermediates=spec.intermediates,
         keep_intermediates=spec.keep_intermediates,
-        standing={tag: manifest.digest for tag, manifest in state.manifests.items()},
         exact=frozenset(spec.exact_tags if spec.immutable else ()),
         reuse=reuse,
+        reused_from=None if whole is None else spec.images[whole],
         reason=reason,
-        new=not state.tags,
+        index=index.digest if index else None,
+        build=reuse is None and spec.build is not None,
     )
 
 
@@ -159,10 +259,12 @@ def intermediate_tag(commit: str | None, platform: Platform) -> str:
     return f"{short_commit(commit)}-{platform.slug}"
 
 
-def _intermediates(spec: PublishSpec) -> dict[Platform, str]:
-    if not spec.tag_intermediates:
-        return {}
-    return {platform: intermediate_tag(spec.commit, platform) for platform in spec.platforms}
+def _decide(spec: PublishSpec, state: State) -> tuple[TagDecision, ...]:
+    release = None if spec.tags else spec.release
+    if release is None:
+        return tuple(TagDecision(tag, moves=True, reason="asked for") for tag in spec.wanted_tags)
+    decided = decide_tags(release, state.tags, _standing_versions(spec, state), allow_downgrade=spec.allow_downgrade)
+    return tuple(decision for decision in decided if decision.tag in spec.wanted_tags)
 
 
 def _standing_versions(spec: PublishSpec, state: State) -> dict[str, Version]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from regkit.errors import VerificationFailed
 from regkit.events import ContentExists, Reporter, ignore
@@ -31,11 +31,16 @@ def absent_from(
 
 def read_back(session: Session, target: Target, tag: str, wanted: Collection[Digest], what: str) -> None:
     """Look whether a tag that was written stands on one of `wanted`; raise VerificationFailed, naming `what`."""
+    shown_by(session, target, tag, lambda digest: digest in wanted, what)
+
+
+def shown_by(session: Session, target: Target, tag: str, is_new: Callable[[Digest], bool], what: str) -> Digest:
+    """Give what a tag that was written stands on, once that `is_new`; raise VerificationFailed, naming `what`."""
     for wait in _LAG:
         if wait:
             session.sleep(wait)
         there = target.resolve(tag)
-        if there is not None and there.digest in wanted:
-            return
+        if there is not None and is_new(there.digest):
+            return there.digest
     shows = there.digest if there else "nothing"
     raise VerificationFailed(f"{what} was written, but shows {shows}")

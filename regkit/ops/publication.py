@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from regkit.errors import PartlyDone, VerificationFailed
+from regkit.errors import PartlyDone, Refused, VerificationFailed
 from regkit.events import Note, StageStarted, TagKept, TagMoved, TagRemoved
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
-from regkit.ops.images import Image
+from regkit.ops.graph import Node
+from regkit.ops.images import Image, Piece
 from regkit.ops.presence import absent_from, read_back
+from regkit.ops.settle import Settlement
 from regkit.ops.tasks import each
+from regkit.ops.transfer import Transfer
+from regkit.ops.versions import Release
 from regkit.protocol.flow import Bytes
-from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
+from regkit.targets.target import Target
 from regkit.transport.session import Session
 
 
@@ -23,60 +27,82 @@ class Publication:
     """An index and its images in a repository. Manifests are kept in memory: what is lost can be brought back."""
 
     def __init__(self, session: Session, repository: Repository, index: Manifest, images: Sequence[Image]) -> None:
-        self._session, self._repository = session, repository
+        self._session, self.repository = session, repository
         self.index, self.images = index, tuple(images)
-        self._children = [entry for image in images for entry in image.entries]
+        self._pieces = [piece for image in images for piece in image.pieces]
         self._tags: list[str] = []
+        self.is_whole = False
+        """Whether all content is known to be there."""
 
-    def push(self, layout: Layout, names: Mapping[Platform, str], *, ask: bool = True) -> None:
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that stand on the index by now."""
+        return tuple(self._tags)
+
+    def push(self, names: Mapping[Platform, str], *, ask: bool = True, sibling: Repository | None = None) -> None:
         """Bring it there: every blob, side by side, then the children, then the index, by digest.
 
         What is there isn't sent again; with `ask` all is asked for beforehand, without it only the blobs are, one by
-        one, as they are sent. Where `names` has a tag for a platform, an image that is new is pushed under it.
-        Raise VerificationFailed where a child that the registry took isn't there.
+        one, as they are sent. What a repository of the same registry holds, where it comes from or the `sibling` that
+        it went to before, is mounted; all else is streamed. Where `names` has a tag for a platform, an image that is
+        new is pushed under it. Raise VerificationFailed where a child that the registry took isn't there.
         """
-        blobs = {blob.digest: blob for _, manifest in self._children for blob in manifest.blobs}
-        wanted = [*blobs.values(), *self._descriptors]
+        blobs = self._blobs()
+        own = self.repository.name
+        ask = ask or any(origin.name == own for _, origin in blobs.values() if isinstance(origin, Repository))
+        wanted = [*(blob for blob, _ in blobs.values()), *self._descriptors]
         absent = {descriptor.digest for descriptor in (self._missing(wanted) if ask else wanted)}
         tags = {image.descriptor.digest: names.get(image.platform) for image in self.images}
 
-        def push(entry: tuple[Descriptor, Manifest]) -> None:
-            descriptor, manifest = entry
-            self._repository.push(descriptor, Bytes(manifest.raw), tags.get(descriptor.digest))
+        def send(blob_and_origin: tuple[Descriptor, Target]) -> None:
+            blob, origin = blob_and_origin
+            near = isinstance(origin, Repository) and _registry(origin) == _registry(self.repository)
+            if near or sibling is None or not self.repository.mount(blob, sibling):
+                Transfer(self._session, origin, self.repository, new=True).bring_blobs([blob])
 
-        new = [blob for blob in blobs.values() if blob.digest in absent]
-        each(lambda blob: self._repository.push(blob, layout.fetch(blob)), new)
-        each(push, [entry for entry in self._children if entry[0].digest in absent])
+        def push(descriptor: Descriptor, manifest: Manifest) -> None:
+            self.repository.push(descriptor, Bytes(manifest.raw), tags.get(descriptor.digest))
+
+        each(send, [found for digest, found in blobs.items() if digest in absent])
+        new = [piece for piece in self._pieces if piece.descriptor.digest in absent]
+        each(lambda piece: push(piece.descriptor, piece.manifest), new)
         # Every child is asked for while the index is on its way: that saves a round trip.
         steps: list[Callable[[], None]] = [self.verify]
         if self.index.digest in absent:
-            steps.append(lambda: push((self.index.descriptor, self.index)))
+            steps.append(lambda: push(self.index.descriptor, self.index))
         each(lambda step: step(), steps)
+        self.is_whole = True
 
     def verify(self) -> None:
         """Ask for every child; raise VerificationFailed where the registry lacks one."""
-        absent = self._missing([descriptor for descriptor, _ in self._children])
+        absent = self._missing([piece.descriptor for piece in self._pieces])
         if absent:
             lost = ", ".join(descriptor.digest for descriptor in absent)
-            raise VerificationFailed(f"{self._repository.name} took everything, but doesn't have {lost}")
+            raise VerificationFailed(f"{self.repository.name} took everything, but doesn't have {lost}")
 
-    def tag(self, moves: Iterable[tuple[str, Digest | None]]) -> None:
+    def tag(self, moves: Iterable[tuple[str, Digest | None]], release: Release | None = None) -> Refused | None:
         """Put tags on the index, one after the other, each with the digest it stands on; then read each back.
 
-        Raise VerificationFailed where one doesn't show. What stands on the index already isn't written again.
+        With a `release`, its aliases are then settled among all who publish at the same time; where that is lost to
+        another one, the Refused that says so is given back. Raise VerificationFailed where a tag doesn't show. What
+        stands on the index already isn't written again.
         """
-        index = self.index.descriptor
-        moved: list[tuple[str, Digest | None]] = []
+        written: dict[str, Digest | None] = {}
         for tag, standing in moves:
-            self._tags.append(tag)
-            if standing == index.digest:
+            if standing == self.index.digest:
                 self._session.report(TagKept(tag, "it stands there already"))
-                continue
-            self._repository.push(index, Bytes(self.index.raw), tag)
-            moved.append((tag, standing))
-        each(self._read_back, [tag for tag, _ in moved])
-        for tag, standing in moved:
-            self._session.report(TagMoved(tag, index.digest, standing))
+            else:
+                self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+                written[tag] = standing
+            self._tags.append(tag)
+        settlement = Settlement(self._session, self.repository, self.index, release)
+        lost = settlement.run(written)
+        for tag, standing in written.items():
+            if tag in settlement.lost:
+                self._tags.remove(tag)
+            else:
+                self._session.report(TagMoved(tag, self.index.digest, standing))
+        return lost
 
     def remove_intermediates(self, names: Iterable[str]) -> PartlyDone | None:
         """Remove the tags that named children on the way, each by tag; then ask for all that stays.
@@ -85,13 +111,13 @@ class Publication:
         """
         mine = {descriptor.digest for descriptor in self._descriptors}
         candidates = [name for name in names if name not in self._tags]
-        standing = zip(candidates, each(self._repository.resolve, candidates), strict=True)
+        standing = zip(candidates, each(self.repository.resolve, candidates), strict=True)
         leftovers = [name for name, there in standing if there is not None and there.digest in mine]
         if not leftovers:
             return None
-        self._session.report(StageStarted("clean", f"removing intermediate tags of {self._repository.name}"))
+        self._session.report(StageStarted("clean", f"removing intermediate tags of {self.repository.name}"))
         for done, name in enumerate(leftovers):
-            if not self._repository.untag(name):
+            if not self.repository.untag(name):
                 return self._stuck(leftovers[done:])
             self._session.report(TagRemoved(name))
         self._restore()
@@ -104,28 +130,46 @@ class Publication:
             self._session.report(TagKept(name, "the registry can't remove tags"))
         left = ", ".join(names)
         return PartlyDone(
-            f"the release is up, but {self._repository.name} can't remove a tag alone, so these stay: {left}",
+            f"the release is up, but {self.repository.name} can't remove a tag alone, so these stay: {left}",
             hint="a rerun can't change that; there they also keep the platforms' images from garbage collection",
         )
 
     @property
     def _descriptors(self) -> list[Descriptor]:
-        return [*(descriptor for descriptor, _ in self._children), self.index.descriptor]
+        return [*(piece.descriptor for piece in self._pieces), self.index.descriptor]
+
+    def _blobs(self) -> dict[Digest, tuple[Descriptor, Target]]:
+        """Give every blob once, with where it is."""
+        by_origin: dict[int, list[Piece]] = {}
+        for piece in self._pieces:
+            by_origin.setdefault(id(piece.origin), []).append(piece)
+        blobs: dict[Digest, tuple[Descriptor, Target]] = {}
+        for pieces in by_origin.values():
+            origin = pieces[0].origin
+            transfer = Transfer(self._session, origin, self.repository)
+            for blob in transfer.blobs_of([Node(piece.descriptor, piece.manifest) for piece in pieces]):
+                blobs.setdefault(blob.digest, (blob, origin))
+        return blobs
 
     def _missing(self, wanted: Sequence[Descriptor]) -> list[Descriptor]:
-        return absent_from(self._repository, wanted, self._session.report)
+        return absent_from(self.repository, wanted, self._session.report)
 
     def _restore(self) -> None:
         """Bring back what a registry took along with a tag."""
         absent = {descriptor.digest for descriptor in self._missing(self._descriptors)}
-        for descriptor, manifest in [*self._children, (self.index.descriptor, self.index)]:
+        content = [(piece.descriptor, piece.manifest) for piece in self._pieces]
+        for descriptor, manifest in [*content, (self.index.descriptor, self.index)]:
             if descriptor.digest in absent:
-                text = f"{self._repository.name} took {descriptor.digest} along with its tag; it is pushed back"
+                text = f"{self.repository.name} took {descriptor.digest} along with its tag; it is pushed back"
                 self._session.report(Note(text, warning=True))
-                self._repository.push(descriptor, Bytes(manifest.raw))
+                self.repository.push(descriptor, Bytes(manifest.raw))
         if self.index.digest in absent:
             for tag in self._tags:
-                self._repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+                self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
 
     def _read_back(self, tag: str) -> None:
-        read_back(self._session, self._repository, tag, (self.index.digest,), f"{self._repository.name}:{tag}")
+        read_back(self._session, self.repository, tag, (self.index.digest,), f"{self.repository.name}:{tag}")
+
+
+def _registry(repository: Repository) -> str:
+    return repository.name.partition("/")[0]

@@ -1,121 +1,239 @@
-"""Publish: from images to a tagged, verified release; content first, names last."""
+"""Publish: from images to a tagged, verified release, in one repository or in many; content first, names last."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 
-from regkit.errors import PartlyDone
+from regkit.errors import Interrupted, RegkitError, Unavailable
 from regkit.events import Note, StageStarted, TagKept
-from regkit.oci.descriptor import Descriptor
-from regkit.oci.manifest import assemble_index
 from regkit.oci.reference import Reference
-from regkit.ops.images import read_images
-from regkit.ops.plan import Plan, PublishSpec, State, plan_publish
+from regkit.ops.admission import Admission, admit
+from regkit.ops.images import Content, Origin
+from regkit.ops.plan import Destination, Plan, PublishSpec, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
 from regkit.ops.request import built
+from regkit.ops.result import Published, PublishResult, unfinished
 from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
-
-@dataclass(frozen=True, slots=True)
-class PublishResult:
-    """A release: its index, every tag with whether it moved, the images, and what could not be finished."""
-
-    image: Reference
-    index: Descriptor
-    tags: tuple[str, ...]
-    kept: tuple[str, ...]
-    images: tuple[Descriptor, ...]
-    reused: bool
-    unfinished: PartlyDone | None = None
-
-    def __str__(self) -> str:
-        """Give the name to pull by."""
-        return f"{self.image.name}@{self.index.digest}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON document."""
-        return {
-            "schema": 1,
-            "image": self.image.name,
-            "digest": self.index.digest,
-            "descriptor": self.index.to_json(),
-            "tags": list(self.tags),
-            "kept": list(self.kept),
-            "images": [image.to_json() for image in self.images],
-            "reused": self.reused,
-            "unfinished": self.unfinished.message if self.unfinished else None,
-        }
+Failures = dict[Reference, RegkitError]
 
 
-def plan(session: Session, spec: PublishSpec, *, tags: Sequence[str] | None = None) -> Plan:
-    """Ask the registry what is there, and decide; nothing is written. Raise AccessDenied, Unavailable.
+def plan(session: Session, spec: PublishSpec, *, admission: Admission | None = None) -> Plan:
+    """Ask the registries what is there, and decide; nothing is written. Raise AccessDenied, Unavailable.
 
-    `tags` are all tags of the repository, where they have just been asked for.
+    `admission` has the tags of the repositories, where they have just been asked for.
     """
-    repository = Repository(session, spec.image)
-    if tags is None:
-        tags = repository.admit()
-    touched = [tag for tag in spec.wanted_tags if tag in tags]
+    there = admission or admit(session, spec.images)
+    states = each(lambda image: _look(session, spec, image, there), spec.images)
+    return _with_pushes(session, spec, plan_publish(spec, *states))
+
+
+def publish(
+    session: Session,
+    spec: PublishSpec,
+    *,
+    env: Mapping[str, str],
+    admission: Callable[[], Admission] | None = None,
+    approve: Callable[[Plan], Plan] = lambda plan: plan,
+) -> PublishResult:
+    """Build, push, verify, tag in order, clean up. No tag moves anywhere before all content is there and verified.
+
+    A rerun does what is missing, and nothing where nothing is. Raise AccessDenied or Unavailable before a build;
+    BuildFailed; Refused where an exact version stands on other content, before anything is written;
+    VerificationFailed where a registry doesn't hold or show what it took. Of several repositories, one that fails
+    leaves the others finished: the result's `unfinished` says what is missing there. `approve` may refuse the plan,
+    or put another in its place.
+    """
+    _open_ahead(session, spec)
+    failed: Failures = {}
+    decided = approve(_decide(session, spec, failed, admission() if admission else None))
+    with ExitStack() as stack:
+        content = _content(session, spec, decided)
+        if content is None:
+            content = stack.enter_context(built(session, spec, env))
+            # A build takes its time: what others did meanwhile counts, be it this very version.
+            decided = approve(_decide(session, spec, failed))
+            content = _content(session, spec, decided) or content
+        return _Release(session, spec, decided, content, failed).run()
+
+
+class _Release:
+    """A release on its way into all its repositories; of several, one that fails leaves the others finished."""
+
+    def __init__(self, session: Session, spec: PublishSpec, decided: Plan, content: Content, failed: Failures) -> None:
+        self._session, self._spec, self._plan, self._failed = session, spec, decided, failed
+        self._content, self._index = content, decided.reuse or spec.index_of(content)
+        self._publications = {
+            there.image: Publication(session, Repository(session, there.image), self._index, content.images)
+            for there in decided.destinations
+        }
+        if decided.reused_from:
+            self._publications[decided.reused_from].is_whole = True
+        self._up: list[Published] = []
+        self._unsettled: Failures = {}
+        """What is up, but not as it was asked for."""
+
+    def run(self) -> PublishResult:
+        """Bring all content everywhere, then the names, each stage to all that are still with us."""
+        self._plan.check_immutable(self._index.digest)
+        todo = [there for there in self._plan.destinations if there.image != self._plan.reused_from]
+        for wave in (todo[:1], todo[1:]):  # the others may mount from the first
+            self._each(self._push, wave)
+        for stage in (self._tag, self._clean):
+            for there in self._plan.destinations:
+                self._each(stage, [there])
+        if not self._up:
+            raise next(iter(self._failed.values()))
+        return PublishResult(
+            self._index.descriptor,
+            tuple(self._up),
+            tuple(image.descriptor for image in self._content.images),
+            self._plan.reuse is not None,
+            self._unfinished(),
+        )
+
+    def _each(self, stage: Callable[[Destination], None], destinations: Iterable[Destination]) -> None:
+        """Do a stage side by side where nothing failed so far."""
+        alone = len(self._spec.images) == 1
+
+        def attempt(there: Destination) -> None:
+            try:
+                stage(there)
+            except Interrupted:
+                raise
+            except RegkitError as error:
+                if alone:
+                    raise
+                self._failed[there.image] = error
+                self._session.report(Note(f"{there.image.name} isn't finished: {error.message}", warning=True))
+
+        each(attempt, [there for there in destinations if there.image not in self._failed])
+
+    def _push(self, there: Destination) -> None:
+        self._session.report(StageStarted("push", f"pushing to {there.image.name}"))
+        self._publications[there.image].push(
+            self._plan.intermediates, ask=not there.new, sibling=self._sibling_of(there.image)
+        )
+
+    def _sibling_of(self, image: Reference) -> Repository | None:
+        """Give a repository of the same registry that has all content already."""
+        for other, publication in self._publications.items():
+            if other != image and other.registry == image.registry and publication.is_whole:
+                return publication.repository
+        return None
+
+    def _tag(self, there: Destination) -> None:
+        self._session.report(StageStarted("tag", f"tagging {there.image.name}"))
+        for decision in there.tags:
+            if not decision.moves:
+                self._session.report(TagKept(decision.tag, decision.reason))
+        publication = self._publications[there.image]
+        moves = [(tag, there.standing.get(tag)) for tag in there.moving]
+        lost = publication.tag(moves, self._spec.settled_release)
+        if lost is not None and not publication.tags:
+            raise lost
+        if lost is not None:
+            self._unsettled[there.image] = lost
+        kept = tuple(decision.tag for decision in there.tags if decision.tag not in publication.tags)
+        self._up.append(Published(there.image, publication.tags, kept))
+
+    def _clean(self, there: Destination) -> None:
+        names = () if self._plan.keep_intermediates else self._plan.intermediates.values()
+        stuck = self._publications[there.image].remove_intermediates(names)
+        if stuck is not None:
+            self._unsettled.setdefault(there.image, stuck)
+
+    def _unfinished(self) -> RegkitError | None:
+        """Say in one sentence what is missing where."""
+        if len(self._spec.images) == 1:
+            return next(iter(self._unsettled.values()), None)
+        said = []
+        for image, error in self._failed.items():
+            publication = self._publications.get(image)
+            tags = publication.tags if publication else ()
+            lacking = ", ".join(tag for tag in self._moving(image) if tag not in tags) or "nothing but the cleaning up"
+            said.append(f"{image.name} lacks {lacking} ({error.message})")
+        said += [error.message for error in self._unsettled.values()]
+        return unfinished(
+            [published.image.name for published in self._up], said, [*self._failed.values(), *self._unsettled.values()]
+        )
+
+    def _moving(self, image: Reference) -> tuple[str, ...]:
+        planned = (there.moving for there in self._plan.destinations if there.image == image)
+        return next(planned, self._spec.wanted_tags)
+
+
+def _decide(session: Session, spec: PublishSpec, failed: Failures, admission: Admission | None = None) -> Plan:
+    """Decide for all repositories that can be reached; the others are `failed`. Raise where none is left."""
+    images = [image for image in spec.images if image not in failed]
+    there = admission or admit(session, images)
+
+    def look(image: Reference) -> State | Unavailable:
+        try:
+            return _look(session, spec, image, there)
+        except Unavailable as error:
+            return error
+
+    states: dict[Reference, State] = {}
+    for image, found in zip(images, each(look, images), strict=True):
+        if isinstance(found, Unavailable):
+            failed[image] = found
+            if len(spec.images) > 1:
+                session.report(Note(f"{image.name} can't be reached, the others go on: {found.message}", warning=True))
+        else:
+            states[image] = found
+    if not states:
+        raise next(iter(failed.values()))
+    return plan_publish(replace(spec, images=tuple(states)), *states.values())
+
+
+def _with_pushes(session: Session, spec: PublishSpec, decided: Plan) -> Plan:
+    """Ask what of the content lacks where, as far as it's known before a build."""
+    index = decided.reuse or spec.index
+    if index is None:
+        return decided
+    content = [*index.manifests, index.descriptor]
+
+    def look(there: Destination) -> Destination:
+        lacking = () if there.image == decided.reused_from else absent_from(Repository(session, there.image), content)
+        return replace(there, pushes=tuple(lacking))
+
+    return replace(decided, destinations=tuple(each(look, decided.destinations)))
+
+
+def _look(session: Session, spec: PublishSpec, image: Reference, admission: Admission) -> State:
+    """Read what the publish may touch in one repository."""
+    tags = admission[image]
+    if isinstance(tags, Unavailable):
+        raise tags
+    repository = Repository(session, image)
+    touched = [tag for tag in (*spec.wanted_tags, *spec.intermediates.values()) if tag in tags]
     manifests = dict(zip(touched, each(repository.manifest, touched), strict=True))
-    state = State(tuple(tags), manifests)
+    state = State(tags, manifests)
     there = state.published(spec) if spec.build and not spec.rebuild else None
     if there is not None:  # it may be reused, if it is whole
         lost = absent_from(repository, there.manifests)
         state = replace(state, missing=frozenset(descriptor.digest for descriptor in lost))
-    return plan_publish(spec, state)
+    return state
 
 
-def publish(
-    session: Session, spec: PublishSpec, *, env: Mapping[str, str], tags: Callable[[], Sequence[str]] | None = None
-) -> PublishResult:
-    """Build, push, verify, tag in order, clean up. No tag moves before all content is there and verified.
+def _content(session: Session, spec: PublishSpec, decided: Plan) -> Content | None:
+    """Give what is published or built already; None where it is to be built."""
+    if decided.reuse is None or decided.reused_from is None:
+        return spec.content
+    session.report(Note(f"nothing to build: {decided.reason}"))
+    repository = Repository(session, decided.reused_from)
+    return Content.read([Origin.of(repository.name, repository, [decided.reuse.descriptor])])
 
-    A rerun does what is missing, and nothing where nothing is. Raise AccessDenied or Unavailable before a build;
-    BuildFailed; Refused where an exact version stands on other content, before anything is written;
-    VerificationFailed where the registry doesn't hold or show what it took.
-    """
+
+def _open_ahead(session: Session, spec: PublishSpec) -> None:
+    """Open the connections for what is at hand while the tags are asked for: it is sent right after."""
     if spec.content is not None:
-        # What is at hand is sent right after the tags are known: its connections are opened meanwhile.
-        blobs = sum(len(image.manifest.blobs) for image in spec.content.images)
-        hosts = [spec.image.registry] * min(blobs, CONCURRENCY)
+        blobs = sum(len(image.piece.manifest.blobs) for image in spec.content.images)
+        hosts = [spec.images[0].registry] * min(blobs, CONCURRENCY)
         ahead(lambda: each(session.open_ahead, hosts))
-    decided = plan(session, spec, tags=tags() if tags else None)
-    repository = Repository(session, spec.image)
-    if decided.reuse is not None:
-        session.report(Note(f"nothing to build: {decided.reason}"))
-        images = read_images(repository, [decided.reuse.descriptor], ())
-        return _promote(session, decided, Publication(session, repository, decided.reuse, images))
-    with nullcontext(spec.content) if spec.content else built(session, spec, env) as content:
-        entries = (entry for image in content.images for entry, _ in image.entries)
-        index = assemble_index(entries, decided.annotations)
-        decided.check_immutable(index.digest)
-        session.report(StageStarted("push", f"pushing to {spec.image.name}"))
-        publication = Publication(session, repository, index, content.images)
-        publication.push(content.layout, decided.intermediates, ask=not decided.new)
-    return _promote(session, decided, publication)
-
-
-def _promote(session: Session, decided: Plan, publication: Publication) -> PublishResult:
-    """Move the tags, each read back, and remove what named the images on the way."""
-    session.report(StageStarted("tag", f"tagging {decided.image.name}"))
-    for decision in decided.tags:
-        if not decision.moves:
-            session.report(TagKept(decision.tag, decision.reason))
-    publication.tag((d.tag, decided.standing.get(d.tag)) for d in decided.tags if d.moves)
-    names = () if decided.keep_intermediates else decided.intermediates.values()
-    unfinished = publication.remove_intermediates(names)
-    return PublishResult(
-        decided.image,
-        publication.index.descriptor,
-        tuple(decision.tag for decision in decided.tags if decision.moves),
-        tuple(decision.tag for decision in decided.tags if not decision.moves),
-        tuple(image.descriptor for image in publication.images),
-        decided.reuse is not None,
-        unfinished,
-    )

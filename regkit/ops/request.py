@@ -16,10 +16,12 @@ from regkit.events import StageStarted
 from regkit.oci.annotation import parse_annotations
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
-from regkit.ops.images import Content
+from regkit.ops.images import Content, Origin, read_location
 from regkit.ops.plan import PublishSpec
 from regkit.ops.source import detect, short_commit
+from regkit.ops.tasks import each
 from regkit.ops.versions import parse_release
+from regkit.targets.layout import Layout
 from regkit.transport.session import Session
 
 if TYPE_CHECKING:
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 
 
 def publish_spec(
-    image: str,
+    image: str | Sequence[str],
     context: Path | str = ".",
     *,
     env: Mapping[str, str],
-    layout: Path | str | None = None,
+    session: Session | None = None,
+    sources: Sequence[Path | str] = (),
     platforms: Sequence[str] = (),
     version: str | None = None,
     commit: str | None = None,
@@ -46,16 +49,20 @@ def publish_spec(
     rebuild: bool = False,
     immutable: bool = True,
     allow_downgrade: bool = False,
+    aliases: bool = True,
+    own_files: Sequence[Path] = (),
 ) -> PublishSpec:
     """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
 
-    With `layout`, an OCI image layout's directory, its images are published; else `context` is built. Without
-    `version` and `commit` the CI's variables tell them, then git; without `platforms`, `DOCKER_PLATFORMS`, then what
-    the builder builds natively, or all that the layout holds.
+    `image` is the repository, or several that receive the same. With `sources` (layouts' directories, archives,
+    references; the latter need a `session`) their images are published; else `context` is built. Without `version`
+    and `commit` the CI's variables tell them, then git; without `platforms`, `DOCKER_PLATFORMS`, then what the builder
+    builds natively, or all that the sources hold. `own_files` are written by ourselves: where they lie in the context
+    they are no part of the source. Raise NotFound where a source or a platform in it is missing.
     """
-    reference = Reference.parse_name(image)
+    images = parse_images([image] if isinstance(image, str) else image)
     asked = parse_platforms(platforms or [env.get("DOCKER_PLATFORMS", "")])
-    found = detect(env, Path(context) if layout is None else Path())
+    found = detect(env, Path() if sources else Path(context))
     ref, commit = version or found.ref, commit or found.commit
     if ref is None and not tags:
         raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
@@ -66,30 +73,50 @@ def publish_spec(
     if intermediate == "tag":
         short_commit(commit)
     building = content = None
-    if layout is None:
+    if sources:
+        content = Content.read(_open(session, [str(source) for source in sources]), asked)
+        asked = tuple(image.platform for image in content.images)
+    else:
         building = _building(
             Path(context), Path(file) if file else None, asked, target=target, build_args=build_args, env=env
         )
         asked = building.platforms
-    else:
-        content = Content.read(Path(layout), asked)
-        asked = tuple(image.platform for image in content.images)
     return PublishSpec(
-        image=reference,
+        images=images,
         release=release,
         platforms=asked,
         build=building,
         content=content,
+        sources=tuple(str(source) for source in sources),
         commit=commit,
         tags=names,
         annotations=notes,
-        source_digest=_source_digest(building, env) if building else None,
+        source_digest=_source_digest(building, env, own_files) if building else None,
         tag_intermediates=intermediate == "tag",
         keep_intermediates=keep_intermediates,
         rebuild=rebuild,
         immutable=immutable,
         allow_downgrade=allow_downgrade,
+        aliases=aliases,
     )
+
+
+def parse_images(texts: Sequence[str]) -> tuple[Reference, ...]:
+    """Read the repositories to publish to, each once; raise UsageError for none, or for what isn't one."""
+    if not texts:
+        raise UsageError("no image is named", hint="give --image NAME")
+    return tuple(dict.fromkeys(Reference.parse_name(text) for text in texts))
+
+
+def _open(session: Session | None, sources: Sequence[str]) -> list[Origin]:
+    """Open what is to be published, each once."""
+    locations = list(dict.fromkeys(read_location(source) for source in sources))
+    if session is None:
+        if any(isinstance(location.place, Reference) for location in locations):
+            raise UsageError("to read an image in a registry, a session is needed", hint="publish_spec(…, session=…)")
+        with Session() as local:
+            return each(lambda location: Origin.open(local, location), locations)
+    return each(lambda location: Origin.open(session, location), locations)
 
 
 @contextmanager
@@ -120,7 +147,8 @@ def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterat
         with builder as address:
             output = directory / "layout"
             build(spec.build, address, output, report, env=env, docker_config=config, ca_file=ca_file)
-        yield Content.read(output, spec.platforms)
+        layout = Layout(output)
+        yield Content.read([Origin.of("what was built", layout, layout.roots)], spec.platforms)
 
 
 def _building(
@@ -138,10 +166,10 @@ def _building(
     return spec if platforms else replace(spec, platforms=_native(env))
 
 
-def _source_digest(spec: BuildSpec, env: Mapping[str, str]) -> Digest:
+def _source_digest(spec: BuildSpec, env: Mapping[str, str], own_files: Sequence[Path]) -> Digest:
     from regkit.build.context import source_digest
 
-    return source_digest(spec, env)
+    return source_digest(spec, env, own_files)
 
 
 def _native(env: Mapping[str, str]) -> tuple[Platform, ...]:

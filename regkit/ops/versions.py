@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from semver import Version
 
 from regkit.errors import UsageError
+from regkit.oci.annotation import VERSION
+from regkit.oci.manifest import Manifest
 from regkit.oci.reference import check_tag
 
 _VERSION_LIKE = re.compile(r"v?[0-9]")
@@ -79,19 +81,36 @@ def decide_tags(
     version = release.version
     if version is None:
         return (TagDecision(release.exact, moves=True, reason="the name of the ref"),)
-    final = [v for v in (*map(version_of, taken), *standing.values()) if v is not None and not v.prerelease]
+    names, said = tuple(taken), [v for v in standing.values() if not v.prerelease]
     decisions = []
     for tag in release.tags:
         if tag == release.exact:
             decisions.append(TagDecision(tag, moves=True, reason="the version itself"))
             continue
-        line = [v for v in final if tag == "latest" or f"{v}.".startswith(f"{tag}.")]
+        line = [*line_of(tag, names).values(), *(v for v in said if _in_line(tag, v))]
         highest = max(line, default=version)
         if highest > version and not allow_downgrade:
             decisions.append(TagDecision(tag, moves=False, reason=f"{highest} is higher"))
         else:
             decisions.append(TagDecision(tag, moves=True, reason=f"the highest version of {tag}"))
     return tuple(decisions)
+
+
+def line_of(alias: str, taken: Iterable[str]) -> dict[str, Version]:
+    """Give the tags that are final versions of an alias's line, each with its version; all lines for `latest`."""
+    versions = {tag: version_of(tag) for tag in taken}
+    return {tag: v for tag, v in versions.items() if v is not None and not v.prerelease and _in_line(alias, v)}
+
+
+def version_said(manifest: Manifest) -> Version | None:
+    """Give the final version that an index says it is; None where it says none."""
+    text = manifest.annotations.get(VERSION, "")
+    version = Version.parse(text) if Version.is_valid(text) else None
+    return None if version is None or version.prerelease else version
+
+
+def _in_line(alias: str, version: Version) -> bool:
+    return alias == "latest" or f"{version}.".startswith(f"{alias}.")
 
 
 def _parse_version(text: str) -> Release:

@@ -15,8 +15,9 @@ from regkit.errors import NotFound, PartlyDone, Refused, UsageError, Verificatio
 from regkit.events import ManifestPushed, Note, TagKept, TagMoved, TagRemoved
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
-from regkit.ops.publish import PublishResult, plan, publish
+from regkit.ops.publish import plan, publish
 from regkit.ops.request import publish_spec
+from regkit.ops.result import PublishResult
 from regkit.protocol.flow import Request, Response
 from regkit.targets.repository import Repository
 from tests.ops.support import (
@@ -36,7 +37,7 @@ ORDER = ["1", "1.2", "1.2.3", "latest"]
 
 
 def release(served: Served, layout: Path, version: str = "v1.2.3", **options: Any) -> PublishResult:
-    spec = publish_spec(f"{served.host}/team/hello", layout=layout, version=version, commit=COMMIT, env={}, **options)
+    spec = publish_spec(f"{served.host}/team/hello", sources=[layout], version=version, commit=COMMIT, env={}, **options)
     return publish(served.session, spec, env={})
 
 
@@ -252,7 +253,7 @@ def test_what_is_published_is_not_built_again(layout: Path, tmp_path: Path) -> N
     """Where this version stands there from this very source, no builder is asked; what lacks is written."""
     with serving() as served:
         first = release(served, layout)
-        spec = publish_spec(f"{served.host}/team/hello", layout=layout, version="v1.2.3", commit=COMMIT, env={})
+        spec = publish_spec(f"{served.host}/team/hello", sources=[layout], version="v1.2.3", commit=COMMIT, env={})
         building = BuildSpec(tmp_path, tmp_path / "Dockerfile", spec.platforms)
         Repository(served.session, served.reference()).untag("1")
         served.access.clear()
@@ -267,7 +268,7 @@ def test_what_is_published_is_not_built_again(layout: Path, tmp_path: Path) -> N
 def test_a_dry_run(layout: Path) -> None:
     """Planning asks the registry and writes nothing."""
     with serving() as served:
-        spec = publish_spec(f"{served.host}/team/hello", layout=layout, version="v1.2.3", commit=COMMIT, env={})
+        spec = publish_spec(f"{served.host}/team/hello", sources=[layout], version="v1.2.3", commit=COMMIT, env={})
         planned = plan(served.session, spec)
 
         assert [decision.tag for decision in planned.tags] == ORDER
@@ -306,7 +307,7 @@ def test_only_what_is_asked_for_is_sent(layout: Path) -> None:
         ({"commit": "xyz", "intermediate": "tag"}, UsageError, "not a commit"),
         ({"intermediate": "name"}, UsageError, "'digest' or 'tag'"),
         ({"annotations": ["manifest:a=b"]}, UsageError, "can't be set"),
-        ({"layout": "/nonexistent"}, UsageError, "isn't an OCI image layout"),
+        ({"sources": ["/nonexistent"]}, UsageError, "isn't an OCI image layout"),
     ],
 )
 def test_wrong_input_is_found_before_anything_is_asked(
@@ -314,27 +315,27 @@ def test_wrong_input_is_found_before_anything_is_asked(
 ) -> None:
     """What can't be meant is refused with a sentence, without a registry."""
     with pytest.raises(kind, match=said):
-        publish_spec("registry.invalid/a", env={}, **{"layout": layout, "version": "v1.2.3", **options})
+        publish_spec("registry.invalid/a", env={}, **{"sources": [layout], "version": "v1.2.3", **options})
 
 
 @pytest.mark.parametrize("image", ["registry.invalid/a:1", f"registry.invalid/a@{Digest.of(b'')}", "A"])
 def test_an_image_is_a_repository(layout: Path, image: str) -> None:
     """Tags come from the version, not from the image's name."""
     with pytest.raises(UsageError):
-        publish_spec(image, layout=layout, version="v1.2.3", env={})
+        publish_spec(image, sources=[layout], version="v1.2.3", env={})
 
 
 def test_ci_and_git_complete_the_request(layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Version, commit and platforms come from where the user didn't say them; without any version it's refused."""
     env = {"GITHUB_REF": "refs/tags/v3.0.0", "GITHUB_SHA": COMMIT, "DOCKER_PLATFORMS": "linux/arm64/v8,linux/amd64"}
-    spec = publish_spec("registry.invalid/a", layout=layout, env=env)
+    spec = publish_spec("registry.invalid/a", sources=[layout], env=env)
 
     assert (spec.wanted_tags[2], spec.commit) == ("3.0.0", COMMIT)
     assert [str(platform) for platform in spec.platforms] == ["linux/arm64/v8", "linux/amd64"]
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no version is known"):
-        publish_spec("registry.invalid/a", layout=layout, env={})
-    assert publish_spec("registry.invalid/a", layout=layout, tags=["x", "x"], env={}).wanted_tags == ("x",)
+        publish_spec("registry.invalid/a", sources=[layout], env={})
+    assert publish_spec("registry.invalid/a", sources=[layout], tags=["x", "x"], env={}).wanted_tags == ("x",)
 
 
 def test_the_index_is_the_registrys_own_bytes(layout: Path) -> None:

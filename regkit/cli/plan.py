@@ -1,0 +1,110 @@
+"""`regkit plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regkit.cli.configured import Configured
+from regkit.cli.options import Format, globals_of
+from regkit.cli.output import write_json, write_lines
+from regkit.cli.reports import Reports, write_file
+from regkit.cli.request import read_request, with_request
+
+if TYPE_CHECKING:
+    from regkit.ops.plan import Destination, Plan
+
+PENDING = 3
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(cls=Configured)
+@with_request
+def plan(
+    ctx: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option(envvar="REGKIT_OUT", metavar="FILE", help="Keep it, for publish --plan FILE.")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode", envvar="REGKIT_DETAILED_EXITCODE", help="End with 3 if it changes anything."
+        ),
+    ] = False,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    **given: Any,
+) -> None:
+    """Show what `publish` with the same options would do, with a reason a line; nothing is changed."""
+    reports = Reports(metadata=out)
+    reports.check()
+    request = read_request(ctx, **given)
+    images = request.images
+    with globals_of(ctx).session() as session:
+        from regkit.ops.admission import admit
+        from regkit.ops.tasks import ahead
+
+        admission = ahead(lambda: admit(session, images))
+
+        from regkit.ops.planfile import plan_document
+        from regkit.ops.publish import plan as make_plan
+
+        spec = request.spec(session, reports.paths)
+        made = make_plan(session, spec, admission=admission())
+        if spec.index is not None:
+            made.check_immutable(spec.index.digest)
+    if out is not None:
+        write_file(out, json.dumps(plan_document(spec, made), indent=2) + "\n")
+    show_plan(made, form)
+    if detailed_exitcode and made.pending:
+        raise typer.Exit(PENDING)
+
+
+def show_plan(plan: Plan, form: Format) -> None:
+    """Write a plan to stdout."""
+    if form is Format.json:
+        write_json(plan.to_json())
+    else:
+        write_lines(_describe(plan))
+
+
+def _describe(plan: Plan) -> Iterator[str]:
+    yield f"platforms  {', '.join(map(str, plan.platforms))}"
+    yield f"build      {'yes' if plan.build else 'no'}: {plan.reason}"
+    for key, value in plan.annotations.items():
+        yield f"annotate   {key}={value}"
+    yield f"index      {plan.index or 'known when it is built'}"
+    for there in plan.destinations:
+        yield f"image      {there.image.name}"
+        yield from _describe_destination(plan, there)
+
+
+def _describe_destination(plan: Plan, there: Destination) -> Iterator[str]:
+    if plan.build:
+        yield "push       what is built, as far as it isn't there"
+    for descriptor in there.pushes:
+        what = descriptor.platform if descriptor.platform and not descriptor.platform.is_unknown else None
+        kind = f"the image for {what}" if what else "the index" if descriptor.is_index else "an attestation"
+        yield f"push       {descriptor.digest}: {kind}, which isn't there"
+    for name in plan.intermediates.values():
+        yield f"on the way {name}: it names an image until the release is tagged"
+    for decision in there.tags:
+        standing = there.standing.get(decision.tag)
+        if not decision.moves:
+            yield f"keep       {decision.tag}: {decision.reason}" + (f" (stands on {standing})" if standing else "")
+        elif standing is None:
+            yield f"tag        {decision.tag}: {decision.reason}"
+        elif standing == plan.index:
+            yield f"keep       {decision.tag}: it stands there already"
+        else:
+            to = plan.index or "what is built"
+            yield f"tag        {decision.tag}: {decision.reason} (from {standing} to {to})"
+    for name in plan.intermediates.values():
+        if plan.keep_intermediates:
+            yield f"keep       {name}: it keeps its image from garbage collection"
+        else:
+            yield f"delete     {name}: it was needed on the way only"

@@ -1,0 +1,126 @@
+"""Files that tell others what was published: scripts, later jobs, and the CI system's own pages."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regkit.errors import RegkitError, UsageError
+
+if TYPE_CHECKING:
+    from regkit.ops.result import PublishResult
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Which files are wanted; each is written whole or not at all."""
+
+    metadata: Path | None = None
+    image_refs: Path | None = None
+    digest: Path | None = None
+    dotenv: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that will be there."""
+        return tuple(path for path in (self.metadata, self.image_refs, self.digest, self.dotenv) if path is not None)
+
+    def check(self) -> None:
+        """Raise UsageError where one can't be written: after a publish that would be late."""
+        for path in self.paths:
+            if path.is_dir() or not path.parent.is_dir():
+                why = "it is a directory" if path.is_dir() else f"{path.parent} isn't a directory"
+                raise UsageError(f"{path} can't be written: {why}", hint="name a file in a directory that exists")
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise UsageError(f"{path} can't be written: permission denied", hint="name another file")
+
+    def write(self, result: PublishResult, env: Mapping[str, str]) -> None:
+        """Write them, and what the CI system asks for in its variables."""
+        if self.metadata is not None:
+            write_file(self.metadata, json.dumps(_metadata(result), indent=2) + "\n")
+        if self.image_refs is not None:
+            write_file(self.image_refs, _lines(result.names))
+        if self.digest is not None:
+            write_file(self.digest, result.index.digest)  # without a line's end, as podman and kaniko write it
+        if self.dotenv is not None:
+            write_file(self.dotenv, _lines(_variables(result)))
+        for variable, make in (("GITHUB_OUTPUT", _outputs), ("GITHUB_STEP_SUMMARY", _summary)):
+            if env.get(variable):
+                _append(Path(env[variable]), make(result))
+
+
+def _metadata(result: PublishResult) -> dict[str, Any]:
+    return {
+        "containerimage.digest": result.index.digest,
+        "containerimage.descriptor": result.index.to_json(),
+        "image.name": ",".join(result.tagged_names),
+        "regkit": result.to_json(),
+    }
+
+
+def _variables(result: PublishResult) -> Iterable[str]:
+    """Give what GitLab's dotenv report hands to later jobs: a variable a line, no line in a value."""
+    yield f"PUBLISHED_IMAGE={result}"
+    yield f"PUBLISHED_IMAGES={','.join(result.names)}"
+    yield f"PUBLISHED_DIGEST={result.index.digest}"
+    yield f"PUBLISHED_TAGS={','.join(result.tagged_names)}"
+
+
+def _outputs(result: PublishResult) -> str:
+    """Give a GitHub step's outputs; names and tags are checked, so none holds a line's end, or the mark."""
+    several = {"images": result.names, "tags": result.tagged_names}
+    lines = [f"image={result}", f"digest={result.index.digest}"]
+    for name, values in several.items():
+        lines += [f"{name}<<_regkit_end_", *values, "_regkit_end_"]
+    return _lines(lines)
+
+
+def _summary(result: PublishResult) -> str:
+    """Give Markdown for a GitHub job's page."""
+    lines = [f"### Published `{result.index.digest}`", "", "| image | tags | left as they were |", "|---|---|---|"]
+    lines += [
+        f"| `{there.image.name}` | {_codes(there.tags)} | {_codes(there.kept)} |" for there in result.destinations
+    ]
+    lines += ["", "| platform | digest |", "|---|---|"]
+    lines += [f"| {image.platform} | `{image.digest}` |" for image in result.images]
+    if result.unfinished is not None:
+        lines += ["", f"**Not finished:** {result.unfinished.message}"]
+    return _lines([*lines, ""])
+
+
+def _codes(tags: Iterable[str]) -> str:
+    return " ".join(f"`{tag}`" for tag in tags)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a file at once; a pipe or a device is written to."""
+    from regkit.protocol.flow import Bytes
+    from regkit.targets.layout import write_atomically
+
+    if path.exists() and not path.is_file():
+        _append(path, text)
+    else:
+        write_atomically(path, Bytes(text.encode()))
+
+
+def _append(path: Path, text: str) -> None:
+    """Add to a file that others add to as well, with one write."""
+    data = text.encode()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            written = os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise RegkitError(f"{path} can't be written: {error.strerror}") from None
+    if written < len(data):
+        raise RegkitError(f"{path} can't be written: only {written} of {len(data)} bytes went in")

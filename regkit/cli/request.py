@@ -1,0 +1,231 @@
+"""The options by which a release is described, the same for each command that makes or plans one."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regkit.cli.options import lines_of
+
+if TYPE_CHECKING:
+    from regkit.oci.reference import Reference
+    from regkit.ops.plan import PublishSpec
+    from regkit.transport.session import Session
+
+
+class Intermediate(StrEnum):
+    """How platform images are named on the way."""
+
+    digest = "digest"
+    tag = "tag"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the options say: the repositories, and how `publish_spec` is called."""
+
+    names: tuple[str, ...]
+    context: Path
+    sources: tuple[str, ...]
+    build_args: tuple[str, ...]
+    options: dict[str, Any]
+
+    @property
+    def images(self) -> tuple[Reference, ...]:
+        """The repositories; raise UsageError where none is named, or one isn't a repository."""
+        from regkit.errors import UsageError
+        from regkit.oci.reference import Reference
+
+        if not self.names:
+            raise UsageError("Missing option '--image'", hint="give the repository to publish to")
+        return tuple(dict.fromkeys(Reference.parse_name(name) for name in self.names))
+
+    def spec(self, session: Session, own_files: Sequence[Path] = ()) -> PublishSpec:
+        """Complete it; raise UsageError, NotFound."""
+        from regkit.ops.request import publish_spec
+
+        return publish_spec(
+            self.names,
+            self.context,
+            env=os.environ,
+            session=session,
+            sources=self.sources,
+            build_args=self.build_args,
+            own_files=own_files,
+            **self.options,
+        )
+
+
+def path(text: str) -> str:
+    """Take a path as it is written: it may be a reference, too. Its name is the type's, in the configuration."""
+    return text
+
+
+def read_request(
+    ctx: typer.Context,
+    context: Annotated[
+        str | None, typer.Argument(metavar="CONTEXT", parser=path, help="The directory that is built.")
+    ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="REF...", help="After --from, more of what is built already.")
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="REGKIT_IMAGE",
+            metavar="NAME",
+            help="The repository to publish to; repeatable: the same goes to all.",
+        ),
+    ] = None,
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar=["REGKIT_PLATFORM", "DOCKER_PLATFORMS"],
+            metavar="LIST",
+            help="os/arch[/variant], comma-separated or repeated; the builder's own by default.",
+        ),
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_VERSION",
+            metavar="REF",
+            help="v1.2.3, 1.2.3, refs/tags/v1.2.3 or a branch; by default what CI or git say.",
+        ),
+    ] = None,
+    commit: Annotated[
+        str | None, typer.Option(envvar="REGKIT_COMMIT", metavar="SHA", help="By default what CI or git say.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--tag", envvar="REGKIT_TAG", help="Instead of the version's tags, in this order."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(envvar="REGKIT_FILE", help="The Dockerfile.")] = None,
+    target: Annotated[str, typer.Option(envvar="REGKIT_TARGET", help="The stage to build.")] = "",
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY[=VALUE]", help="Repeatable; REGKIT_BUILD_ARG holds one a line."),
+    ] = None,
+    annotation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="An annotation of the index; repeatable; REGKIT_ANNOTATION holds one a line.",
+        ),
+    ] = None,
+    intermediate: Annotated[
+        Intermediate,
+        typer.Option(envvar="REGKIT_INTERMEDIATE", help="How platform images are named on the way."),
+    ] = Intermediate.digest,
+    keep_intermediate: Annotated[
+        bool, typer.Option("--keep-intermediate", envvar="REGKIT_KEEP_INTERMEDIATE", help="Leave their tags.")
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", envvar="REGKIT_REBUILD", help="Build even if this very source is published."),
+    ] = False,
+    immutable: Annotated[
+        bool,
+        typer.Option(
+            "--immutable/--no-immutable",
+            envvar="REGKIT_IMMUTABLE",
+            help="Refuse, or replace, an exact version with other content.",
+        ),
+    ] = True,
+    allow_downgrade: Annotated[
+        bool,
+        typer.Option(
+            "--allow-downgrade", envvar="REGKIT_ALLOW_DOWNGRADE", help="Move aliases to a lower version, too."
+        ),
+    ] = False,
+    no_aliases: Annotated[
+        bool, typer.Option("--no-aliases", envvar="REGKIT_NO_ALIASES", help="Write the version's own tag only.")
+    ] = False,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            envvar="REGKIT_FROM",
+            metavar="LAYOUT|REF...",
+            help="Publish what is built already: layouts, archives, tags, digests; '-' reads from stdin.",
+        ),
+    ] = None,
+) -> Request:
+    """Read the options; raise UsageError for more than one context.
+
+    After `--from` all that stands on the command line is a source: `--from A B C`.
+    """
+    from regkit.errors import UsageError
+
+    places = [*([context] if context and _is_said(ctx, "context") else []), *(more or ())]
+    if source:
+        from regkit.cli.inspect import read_names
+
+        places = list(read_names([*source, *places]))
+    elif len(places) > 1:
+        raise UsageError(
+            f"one context is built at a time, and there are {len(places)}",
+            hint="name what is built already with --from",
+        )
+    return Request(
+        names=tuple(image or ()),
+        context=Path() if source else Path(context or "."),
+        sources=tuple(places) if source else (),
+        build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
+        options={
+            "platforms": platform or (),
+            "version": version,
+            "commit": commit,
+            "tags": tag or (),
+            "file": file,
+            "target": target,
+            "annotations": annotation or lines_of("REGKIT_ANNOTATION"),
+            "intermediate": intermediate.value,
+            "keep_intermediates": keep_intermediate,
+            "rebuild": rebuild,
+            "immutable": immutable,
+            "allow_downgrade": allow_downgrade,
+            "aliases": not no_aliases,
+        },
+    )
+
+
+def with_request(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `read_request` before its own; it takes them as keywords.
+
+    typer reads a command's options from its signature.
+    """
+    context, *own = (
+        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
+    )
+    _, *asked = inspect.signature(read_request, eval_str=True).parameters.values()
+    options = [p.replace(kind=p.KEYWORD_ONLY) for p in (*asked, *own)]
+    command.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
+    return command
+
+
+def _is_said(ctx: typer.Context, name: str) -> bool:
+    """Tell whether a parameter is from the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def check_only(ctx: typer.Context, free: Collection[str], why: str) -> None:
+    """Raise UsageError for any parameter on the command line that isn't `free`."""
+    from regkit.errors import UsageError
+
+    for parameter in ctx.command.params:
+        if parameter.name and parameter.name not in free and _is_said(ctx, parameter.name):
+            longest = max(parameter.opts, key=len)
+            name = longest if longest.startswith("-") else parameter.human_readable_name
+            raise UsageError(
+                f"{why}, so {name} can't be given, too",
+                hint="make another plan: regkit plan --out FILE",
+            )

@@ -1,0 +1,191 @@
+"""A plan in a file: made, looked at and approved in one place, carried out in another.
+
+It is the plan's own JSON and, under `request`, what was asked for. The values of build arguments aren't in it: they may
+be secret, and the digest of the sources tells whether they are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from regkit.errors import Refused, UsageError
+from regkit.oci.reference import Reference
+from regkit.ops.plan import Destination, Plan, PublishSpec
+from regkit.ops.request import parse_images, publish_spec
+from regkit.ops.versions import TagDecision, parse_release
+from regkit.transport.session import Session
+
+SCHEMA = 1
+MAX_SIZE = 16 << 20
+_AGAIN = "make the plan anew: regkit plan --out FILE"
+
+
+def plan_document(spec: PublishSpec, plan: Plan) -> dict[str, Any]:
+    """Give all that `publish --plan` needs, as a JSON document."""
+    build = spec.build
+    return {
+        **plan.to_json(),
+        "request": {
+            "images": [image.name for image in spec.images],
+            "sources": list(spec.sources),
+            "context": _relative(build.context) if build else None,
+            "file": _relative(build.dockerfile) if build else None,
+            "target": build.target if build else "",
+            "buildArgs": [name for name, _ in build.build_args] if build else [],
+            "sourceDigest": spec.source_digest,
+            "ref": _ref(spec),
+            "commit": spec.commit,
+            "tags": list(spec.tags),
+            "annotations": dict(spec.annotations),
+            "tagIntermediates": spec.tag_intermediates,
+            "keepIntermediates": spec.keep_intermediates,
+            "rebuild": spec.rebuild,
+            "immutable": spec.immutable,
+            "allowDowngrade": spec.allow_downgrade,
+            "aliases": spec.aliases,
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan that was read from a file; `name` is the file's, for messages."""
+
+    name: str
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file; raise UsageError where it isn't a plan of this schema."""
+        try:
+            with path.open("rb") as file:
+                raw = file.read(MAX_SIZE + 1)
+            document = json.loads(raw) if len(raw) <= MAX_SIZE else None
+        except OSError as error:
+            raise UsageError(f"the plan {path} can't be read: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
+            raise UsageError(f"{path} isn't a plan", hint=_AGAIN)
+        if document.get("schema") != SCHEMA:
+            raise UsageError(f"{path} is a plan of the unknown schema {document.get('schema')!r}", hint=_AGAIN)
+        return cls(str(path), document)
+
+    @property
+    def images(self) -> tuple[Reference, ...]:
+        """The repositories that it is for."""
+        return parse_images(self._strings("images"))
+
+    def spec(
+        self, session: Session, env: Mapping[str, str], build_args: Sequence[str] = (), own_files: Sequence[Path] = ()
+    ) -> PublishSpec:
+        """Read again what it is about; raise UsageError where the value of a build argument is missing."""
+        asked = self.document["request"]
+        sources = self._strings("sources")
+        given = {text.partition("=")[0] for text in build_args} | env.keys()
+        lacking = [name for name in self._strings("buildArgs") if name not in given]
+        if lacking:
+            raise UsageError(
+                f"a plan doesn't hold the values of build arguments, and that of {lacking[0]} is missing",
+                hint=f"give --build-arg {lacking[0]}=VALUE, as for the plan",
+            )
+        names = {text.partition("=")[0] for text in build_args}
+        spec = publish_spec(
+            [image.name for image in self.images],
+            self._text("context") or ".",
+            env=env,
+            session=session,
+            sources=sources,
+            platforms=[str(platform) for platform in self._list(self.document, "platforms")],
+            version=self._text("ref") or "main",
+            commit=self._text("commit"),
+            tags=self._strings("tags"),
+            file=self._text("file"),
+            target=self._text("target") or "",
+            build_args=[*build_args, *(name for name in self._strings("buildArgs") if name not in names)],
+            own_files=own_files,
+        )
+        ref = self._text("ref")
+        return replace(
+            spec,
+            release=parse_release(ref) if ref else None,
+            commit=self._text("commit"),
+            annotations={str(key): str(value) for key, value in dict(asked.get("annotations") or {}).items()},
+            tag_intermediates=asked.get("tagIntermediates") is True,
+            keep_intermediates=asked.get("keepIntermediates") is True,
+            rebuild=asked.get("rebuild") is True,
+            immutable=asked.get("immutable") is not False,
+            allow_downgrade=asked.get("allowDowngrade") is True,
+            aliases=asked.get("aliases") is not False,
+        )
+
+    def approve(self, spec: PublishSpec, now: Plan) -> Plan:
+        """Give `now` with the saved decisions; raise Refused where what they rest on has changed meanwhile.
+
+        A tag that stands where the plan puts it is no change: so a plan that was cut short can be carried out again.
+        """
+        asked = self.document["request"]
+        if spec.source_digest != asked.get("sourceDigest"):
+            raise Refused(f"the sources aren't those of the plan {self.name}", hint=_AGAIN)
+        planned = self.document.get("digest")
+        if self.document.get("build") is not now.build or (planned and now.index != planned):
+            raise Refused(
+                f"the plan {self.name} is for {planned or 'a build'}, and now it would be {now.index or 'a build'}",
+                hint=_AGAIN,
+            )
+        saved = {str(there.get("image")): there for there in self._list(self.document, "destinations")}
+        names = [str(name) for name in self._list(self.document, "intermediates")]
+        return replace(
+            now,
+            destinations=tuple(
+                _approve(there, saved.get(there.image.name), names, planned) for there in now.destinations
+            ),
+        )
+
+    def _list(self, document: Mapping[str, Any], key: str) -> list[Any]:
+        found = document.get(key)
+        if not isinstance(found, list):
+            raise UsageError(f"{self.name} isn't a plan: {key!r} isn't a list", hint=_AGAIN)
+        return found
+
+    def _strings(self, key: str) -> list[str]:
+        return [str(item) for item in self._list(self.document["request"], key)]
+
+    def _text(self, key: str) -> str | None:
+        found = self.document["request"].get(key)
+        return found if isinstance(found, str) and found else None
+
+
+def _approve(there: Destination, saved: Any, names: Sequence[str], planned: str | None) -> Destination:
+    if not isinstance(saved, dict) or not isinstance(saved.get("standing"), dict):
+        raise UsageError(f"the plan says nothing of {there.image.name}", hint=_AGAIN)
+    decisions = tuple(
+        TagDecision(str(tag.get("tag")), tag.get("moves") is True, str(tag.get("reason")))
+        for tag in saved.get("tags", ())
+    )
+    for tag in (*(decision.tag for decision in decisions), *names):
+        before, stands = saved["standing"].get(tag), there.standing.get(tag)
+        if stands not in (before, planned):
+            raise Refused(
+                f"{there.image.name}:{tag} has moved since the plan was made: "
+                f"from {before or 'nothing'} to {stands or 'nothing'}",
+                hint=_AGAIN,
+            )
+    return replace(there, tags=decisions)
+
+
+def _ref(spec: PublishSpec) -> str | None:
+    """Write the release so that it is read as the same."""
+    if spec.release is None:
+        return None
+    return f"refs/tags/{spec.release.version}" if spec.release.version else f"refs/heads/{spec.release.exact}"
+
+
+def _relative(path: Path) -> str:
+    """Name a path from where we are, if it is below: another checkout has it there, too."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

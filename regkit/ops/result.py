@@ -1,0 +1,88 @@
+"""What came of a publish: where the release is up, under which tags, and what is missing where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from regkit.errors import PartlyDone, Refused, RegkitError
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A repository that has the release: every tag that stands on it, and those that stay where they were."""
+
+    image: Reference
+    tags: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object."""
+        return {"image": self.image.name, "tags": list(self.tags), "kept": list(self.kept)}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """A release: its index, the repositories that have it, the images, and what could not be finished."""
+
+    index: Descriptor
+    destinations: tuple[Published, ...]
+    images: tuple[Descriptor, ...]
+    reused: bool
+    unfinished: RegkitError | None = None
+
+    @property
+    def image(self) -> Reference:
+        """The first repository that has it."""
+        return self.destinations[0].image
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that stand on it there."""
+        return self.destinations[0].tags
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The tags that stay where they were there."""
+        return self.destinations[0].kept
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names to pull by, one for each repository."""
+        return tuple(f"{there.image.name}@{self.index.digest}" for there in self.destinations)
+
+    @property
+    def tagged_names(self) -> tuple[str, ...]:
+        """The same with their tags, which may move on."""
+        return tuple(f"{there.image.name}:{tag}" for there in self.destinations for tag in there.tags)
+
+    def __str__(self) -> str:
+        """Give the name to pull by."""
+        return self.names[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document; what it says of an image beside `destinations` is of the first."""
+        first, *_ = destinations = [there.to_json() for there in self.destinations]
+        return {
+            "schema": 1,
+            **first,
+            "digest": self.index.digest,
+            "descriptor": self.index.to_json(),
+            "destinations": destinations,
+            "images": [image.to_json() for image in self.images],
+            "reused": self.reused,
+            "unfinished": self.unfinished.message if self.unfinished else None,
+        }
+
+
+def unfinished(up: Sequence[str], said: Sequence[str], errors: Sequence[RegkitError]) -> RegkitError | None:
+    """Make one error of what `said` is missing where; a Refused where all was lost to others who published too."""
+    if not errors:
+        return None
+    text = f"the release is up in {', '.join(up)}, but not everywhere as asked: {'; '.join(said)}"
+    if all(isinstance(error, Refused) for error in errors):
+        return Refused(text, hint="what others published stands")
+    return PartlyDone(text, hint="the same command again finishes it with the same digests, and without a build")
