@@ -98,7 +98,7 @@ def plan_deletion(session: Session, locations: Iterable[Location]) -> tuple[Dele
     plans = []
     for location in wanted:
         digest = Digest(location.identifier or "")
-        with location.open(session) as target:
+        with location.open(session, mirrors=False) as target:
             descriptor = target.resolve(digest)
             place = location.place.name if isinstance(location.place, Reference) else location.place
             if place not in standing:
@@ -119,7 +119,7 @@ def delete_manifests(session: Session, deletions: Iterable[Deletion]) -> None:
         if deletion.descriptor is None:
             session.report(Note(f"{deletion.location} isn't there"))
             continue
-        with deletion.location.open(session) as target:
+        with deletion.location.open(session, mirrors=False) as target:
             # A manifest whatever type it says it has: a blob is nothing that was looked up here.
             if not target.delete(replace(deletion.descriptor, media_type=mediatype.OCI_MANIFEST)):
                 raise Refused(

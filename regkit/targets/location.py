@@ -84,14 +84,15 @@ class Location:
         reference = Reference.parse(text)
         return cls(reference, reference.identifier)
 
-    def open(self, session: Session, *, create: bool = False) -> Target:
+    def open(self, session: Session, *, create: bool = False, mirrors: bool = True) -> Target:
         """Give the Target; with `create`, a layout or archive is begun where there is none, once something is written.
 
+        With `create`, or without `mirrors`, a registry is asked itself: what is decided there has to be of today.
         Raise UsageError for a file or directory that is none.
         """
         match self.place:
             case Reference():
-                return Repository(session, self.place)
+                return Repository(session, self.place, pull=mirrors and not create)
             case ArchiveFile(path):
                 from regkit.targets.archive import Archive
 

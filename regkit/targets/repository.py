@@ -33,10 +33,13 @@ EDITS = 5
 
 
 class Repository:
-    """The repository that `reference` names; its tag and digest don't count here."""
+    """The repository that `reference` names; its tag and digest don't count here.
 
-    def __init__(self, session: Session, reference: Reference) -> None:
-        self._session = session
+    One that is there to `pull` from is read from its registry's mirrors first, if the session knows any.
+    """
+
+    def __init__(self, session: Session, reference: Reference, *, pull: bool = False) -> None:
+        self._session, self._pull = session, pull
         self._registry, self._path = reference.registry, reference.repository
         self.name = reference.name
         self._uploads: dict[Digest, Upload] = {}
@@ -177,7 +180,7 @@ class Repository:
 
     def _run(self, flow: Flow[T]) -> T:
         try:
-            return self._session.run(self._registry, flow)
+            return self._session.run(self._registry, flow, pull=self._pull)
         except AccessDenied as error:
             login = self._session.credentials.for_host(self._registry, self._path)
             who = (
