@@ -89,7 +89,7 @@ def _configuration(file: Path | None) -> Config:
     found = file or find_config(Path.cwd())
     if found is None:
         return Config()
-    from regkit.cli.configured import publish_keys
+    from regkit.cli.keys import publish_keys
     from regkit.config.load import load_config
 
     return load_config(found, publish_keys)

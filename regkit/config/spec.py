@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from regkit.config.table import Document
 
-VENDORS = ("dockerhub", "ghcr", "gitlab", "harbor", "quay")
-"""The registries that differ in more than their specification lets them."""
+VENDORS = (
+    "distribution",
+    "distribution2",
+    "zot",
+    "dockerhub",
+    "ghcr",
+    "gitlab",
+    "harbor",
+    "quay",
+    "ecr",
+    "gar",
+    "acr",
+)
+"""The kinds of registry that `regkit.vendors` tells apart."""
 
 PROVIDERS = ("dockerhub", "harbor", "quay")
 """Those that show a README."""
