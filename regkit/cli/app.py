@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "Look whether all of a release is there.",
     "diff": "Show in what two images or releases differ.",
     "referrers": "List what refers to an image: signatures, SBOMs.",
+    "readme": "Show a README on a repository's page: Docker Hub, Quay, Harbor.",
     "login": "Prove a login, and keep it in Docker's configuration.",
     "logout": "Forget a registry's login.",
     "whoami": "Say who one is at a registry, and where that login is from.",
