@@ -121,8 +121,15 @@ class _Copy:
         """Look, decide, then act."""
         self._session.report(StageStarted("plan", f"reading {place_name(self._spec.source)}"))
         mirrored = ahead(self._destination.tags) if self._spec.all_tags else None
+        # A layout is read at once: the question is asked beside the first one, and else beside reading the source.
+        local = not isinstance(self._source, Repository)
+        blank = ahead(self._is_blank) if local and not mirrored else None
         wishes = self._wishes()
+        if local and not mirrored and not dry_run:
+            ahead(lambda: self._open_ahead_for(wishes[0]))
         standing = self._standing(wishes, mirrored() if mirrored else None)
+        if not (mirrored or blank or standing):
+            blank = ahead(self._is_blank)
         kept, left = self._settle(wishes, standing)
         nodes = self._read([wish.name for wish in left])
         self._check(left, nodes)
@@ -131,9 +138,11 @@ class _Copy:
             if outcome.kept:
                 self._session.report(TagKept(str(outcome.tag), outcome.kept))
         roots = [node for node, outcome in zip(nodes, more, strict=True) if outcome.digest == node.descriptor.digest]
-        if not dry_run:
-            self._open_ahead(roots)
+        if not local and not dry_run:
+            ahead(lambda: self._open_ahead(_BLOBS * len(_images(roots)) or len(roots)))
         graph = walk(self._source, roots, referrers=self._spec.referrers)
+        if blank is not None:
+            self._new = blank() and not standing
         transfer = Transfer(self._session, self._source, self._destination, new=self._new)
         absent = transfer.absent(graph.nodes)
         blobs = transfer.blobs_of(absent)
@@ -153,13 +162,19 @@ class _Copy:
             tuple(blobs),
         )
 
-    def _open_ahead(self, roots: Sequence[Node]) -> None:
+    def _is_blank(self) -> bool:
+        return isinstance(self._destination, Repository) and self._destination.is_blank()
+
+    def _open_ahead(self, blobs: int) -> None:
         """Connect to where blobs will go while the rest of the manifests is read."""
         place = self._spec.destination.place
         if isinstance(place, Reference):
-            images = {child.digest for root in roots for child in root.children}
-            count = min(CONCURRENCY, _BLOBS * len(images) or len(roots))
-            ahead(lambda: each(self._session.open_ahead, [place.registry] * count))
+            each(self._session.open_ahead, [place.registry] * min(CONCURRENCY, blobs))
+
+    def _open_ahead_for(self, wish: _Wish) -> None:
+        """Connect to where the blobs of a layout's image will go while the registry is asked about its tag."""
+        nodes = walk(self._source, [self._read_one(wish.name)]).nodes
+        self._open_ahead(len({blob.digest for node in nodes for blob in node.blobs}))
 
     def _wishes(self) -> list[_Wish]:
         spec = self._spec
@@ -228,6 +243,10 @@ class _Copy:
                     f"{self._spec.destination} names a digest, but what is to be copied is {node.descriptor.digest}",
                     hint="leave the digest out, or name a tag",
                 )
+
+
+def _images(roots: Sequence[Node]) -> set[Digest]:
+    return {child.digest for root in roots for child in root.children}
 
 
 def _keep(spec: CopySpec, tag: str, digest: Digest, standing: dict[str, Digest]) -> Outcome | None:

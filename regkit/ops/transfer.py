@@ -54,9 +54,15 @@ class Transfer:
         return sent
 
     def _is_shared(self, blob: Descriptor) -> bool:
-        """Share a blob within a registry, or find it there."""
+        """Share a blob within a registry, or find it there.
+
+        Where nothing is expected to be there, a mount from the repository itself asks, and opens the upload as well.
+        """
         shared = self._destination.mount(blob, self._source)
-        if shared or (not self._new and self._destination.exists(blob)):
+        if not shared:
+            new = self._new
+            shared = self._destination.mount(blob, self._destination) if new else self._destination.exists(blob)
+        if shared:
             self._session.report(ContentExists(blob))
             return True
         return False

@@ -29,6 +29,17 @@ def list_tags(repository: str, actions: str = "pull") -> Flow[tuple[str, ...]]:
     return tuple(tags)
 
 
+def has_no_tags(repository: str) -> Flow[bool]:
+    """Tell whether a repository has no tags, or isn't there, by one short page; False where that stays open."""
+    response = yield Request("GET", f"/v2/{repository}/tags/list?n=1", scope=Scope(repository, "pull"))
+    if response.status == 404:
+        return True
+    if response.status != 200 or "link" in response.headers:
+        return False
+    page = response.json(MAX_SIZE)
+    return isinstance(page, dict) and page.get("tags", ()) in (None, [], ())
+
+
 def delete_tag(repository: str, tag: str) -> Flow[bool]:
     """Remove a tag, nothing else; False where the registry can't. One that isn't there is removed."""
     response = yield Request("DELETE", f"/v2/{repository}/manifests/{tag}", scope=Scope(repository, "delete,pull,push"))

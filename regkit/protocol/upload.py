@@ -51,13 +51,13 @@ def begin_upload(repository: str, digest: Digest) -> Flow[Upload | None]:
 
 
 def mount_blob(repository: str, digest: Digest, origin: str) -> Flow[Upload | bool]:
-    """Take a blob over from another repository of the registry; tell whether it is there now.
+    """Take a blob over from another repository of the registry, or ask for it in this one; tell whether it is there.
 
     An Upload is the session that a registry opens where it doesn't mount: it must be used, or cancelled
     (distribution-spec, Mounting a blob). What hinders a mount hinders the upload after it, and is told there.
     """
     url = f"/v2/{repository}/blobs/uploads/?mount={digest}&from={origin}{_algorithm('&', digest)}"
-    scope = Scope(repository, "pull,push", origin)
+    scope = Scope(repository, "pull,push", "" if origin == repository else origin)
     response = yield Request("POST", url, {"Content-Length": "0"}, scope=scope)
     return _begun(response) if response.status == 202 else response.status == 201
 

@@ -19,7 +19,7 @@ from regkit.protocol.flow import Flow, Source
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
 from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
 from regkit.protocol.retry import delay
-from regkit.protocol.tag import delete_tag, list_tags
+from regkit.protocol.tag import delete_tag, has_no_tags, list_tags
 from regkit.protocol.upload import Upload, cancel_upload, mount_blob, post_blob
 from regkit.targets.resumed import Resumed
 from regkit.targets.target import Target
@@ -91,6 +91,10 @@ class Repository:
         """List all tags; a repository that doesn't exist yet has none."""
         return self._run(list_tags(self._path))
 
+    def is_blank(self) -> bool:
+        """Ask for one tag: where there is none, hardly any content can be there; False where that stays open."""
+        return self._run(has_no_tags(self._path))
+
     def admit(self) -> tuple[str, ...]:
         """List all tags, with credentials that may also push; raise what keeps us out, before work is done."""
         self._session.report(StageStarted("plan", f"asking {self._registry}"))
@@ -126,7 +130,7 @@ class Repository:
         """
         if descriptor.is_manifest or not isinstance(origin, Repository) or origin._registry != self._registry:
             return False
-        if origin._path in self._refused:
+        if origin._path in self._refused or descriptor.digest in self._uploads:
             return False
         mounted = self._run(mount_blob(self._path, descriptor.digest, origin._path))
         if isinstance(mounted, Upload):

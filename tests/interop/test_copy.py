@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,31 @@ def test_within_a_registry_nothing_is_sent(pair: Pair) -> None:
     assert all(logged.status == 201 and "mount=" in logged.path for logged in posts)
     assert not [logged for logged in seen if "/blobs/" in logged.path and logged.method in ("GET", "PATCH", "PUT")]
     validate(there, PLATFORMS)
+
+
+def test_a_new_repository_is_asked_for_nothing(pair: Pair) -> None:
+    """Each blob takes the request that asks for it and opens its upload, and the one that brings it; no HEAD."""
+    there = f"{pair.new.host}/blank:1"
+    mark = pair.new.mark()
+
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", there))
+
+    seen = pair.new.since(mark)
+    blobs = len(PLATFORMS) * 3
+    assert Counter(logged.method for logged in seen if "/blobs/" in logged.path) == {"POST": blobs, "PUT": blobs}
+    assert len(seen) == 2 * blobs + len(PLATFORMS) + 1 + 3  # the tag is looked up, listed and read back
+    validate(there, PLATFORMS)
+
+
+def test_a_new_tag_beside_others_is_asked_for(pair: Pair) -> None:
+    """Where a repository has tags its content may be there, and is not sent again."""
+    there = f"{pair.new.host}/beside"
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", f"{there}:1"))
+    mark = pair.new.mark()
+
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", f"{there}:2"))
+
+    assert [logged.path for logged in pair.new.writes(mark)] == ["/v2/beside/manifests/2"]
 
 
 def test_an_artifact_and_what_oras_attached_to_it(pair: Pair, tmp_path: Path) -> None:

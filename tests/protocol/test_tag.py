@@ -8,7 +8,7 @@ from regkit.devregistry.app import DevRegistry
 from regkit.errors import AccessDenied, NotFound, ProtocolError, Unavailable
 from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.page import MAX_PAGES
-from regkit.protocol.tag import delete_tag, list_tags
+from regkit.protocol.tag import delete_tag, has_no_tags, list_tags
 from tests.protocol.support import ORIGIN, Script, Wire, errors, finish, image, path, reply
 
 LIST = f"{ORIGIN}/v2/a/tags/list"
@@ -42,6 +42,35 @@ def test_a_repository_without_tags() -> None:
     """`tags` may be null, as registries write it."""
     assert finish(list_tags("a"), reply(200, {"name": "a", "tags": None})) == ()
     assert finish(list_tags("a"), reply(200, {"name": "a"})) == ()
+
+
+def test_whether_there_are_tags_takes_one_short_page() -> None:
+    """A repository that isn't there has none, one with many says so with one tag."""
+    wire = Wire()
+    image(wire.registry, "a", *map(str, range(9)))
+
+    assert drive(has_no_tags("nobody/here"), wire) is True
+    assert drive(has_no_tags("a"), wire) is False
+    assert [request.url for request in wire.seen] == [f"/v2/{name}/tags/list?n=1" for name in ("nobody/here", "a")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(page(), True, id="an empty list"),
+        pytest.param(reply(200, {"name": "a", "tags": None}), True, id="null"),
+        pytest.param(reply(200, {"name": "a"}), True, id="no list"),
+        pytest.param(page("1"), False, id="a tag"),
+        pytest.param(page(link="</v2/a/tags/list?last=b>; rel=next"), False, id="an empty page of several"),
+        pytest.param(reply(200, {"tags": "1"}), False, id="a list that is none"),
+        pytest.param(reply(200, []), False, id="a document that is none"),
+        pytest.param(reply(403, {}), False, id="nobody may list them"),
+        pytest.param(reply(405, {}), False, id="nobody can"),
+    ],
+)
+def test_what_stays_open_counts_as_tags(answer: Response, expected: bool) -> None:
+    """Only a registry that says so has none."""
+    assert finish(has_no_tags("a"), answer) is expected
 
 
 def test_the_order_is_the_registrys_and_each_tag_stands_once() -> None:
