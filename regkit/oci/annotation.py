@@ -16,9 +16,23 @@ REF_NAME = "org.opencontainers.image.ref.name"
 SOURCE_DIGEST = "vnd.regkit.source.digest"
 """The digest of all that a build was made from: context, Dockerfile, target, arguments."""
 
+# image-spec, annotations.md: org.opencontainers.image.ref.name; and the tags that it leaves out, as `_x`.
+_COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
+_REF_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*|[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}")
+
 _LEVELS = ("index", "index-descriptor", "manifest", "manifest-descriptor")
 _LEVEL = r"(?:index-descriptor|index|manifest-descriptor|manifest)(?:\[[^\]]*\])?"
 _PREFIX = re.compile(rf"({_LEVEL}(?:,{_LEVEL})*):(.*)", re.DOTALL)
+
+
+def check_ref_name(text: str) -> str:
+    """Give back what `REF_NAME` may hold: a tag, or `x/y:1` and the like; raise UsageError for any other text."""
+    if not _REF_NAME.fullmatch(text):
+        raise UsageError(
+            f"not a name in a layout: {text[:140]!r}",
+            hint="a name is a tag, or letters and digits with single '-', '.', '_', ':', '@', '+' or '/' between them",
+        )
+    return text
 
 
 def parse_annotations(texts: Iterable[str]) -> dict[str, str]:

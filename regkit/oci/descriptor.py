@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -38,6 +40,12 @@ class Descriptor:
         return self.media_type in mediatype.MANIFESTS
 
     @property
+    def data(self) -> bytes | None:
+        """The content itself, where the descriptor carries it; `from_json` took it only with its size and digest."""
+        text = self.extra.get("data")
+        return base64.b64decode(text) if isinstance(text, str) and text else None
+
+    @property
     def attests(self) -> Digest | None:
         """The image that this attestation manifest belongs to, where BuildKit says so; raise ProtocolError."""
         if self.annotations.get("vnd.docker.reference.type") != "attestation-manifest":
@@ -54,7 +62,7 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, data: object) -> Self:
-        """Read a descriptor; raise ProtocolError where its required fields are missing or wrong."""
+        """Read a descriptor; raise ProtocolError where its required fields are missing or wrong, or its `data` is."""
         if not isinstance(data, dict):
             raise ProtocolError("a descriptor isn't a JSON object")
         media_type, digest, size = data.get("mediaType"), data.get("digest"), data.get("size")
@@ -70,6 +78,8 @@ class Descriptor:
             checked = Digest(digest)
         except UsageError as error:
             raise ProtocolError(f"a descriptor's digest is invalid: {error.message}") from None
+        if data.get("data") not in (None, ""):
+            _check_data(data["data"], checked, size)
         return cls(
             media_type,
             checked,
@@ -90,3 +100,18 @@ class Descriptor:
         if self.artifact_type is not None:
             data["artifactType"] = self.artifact_type
         return data | dict(self.extra)
+
+
+def _check_data(data: object, digest: Digest, size: int) -> None:
+    """Raise ProtocolError unless this is the content itself in base64 (image-spec, descriptor.md#properties)."""
+    try:
+        content = base64.b64decode(data, validate=True) if isinstance(data, str) else None
+    except (binascii.Error, ValueError):
+        content = None
+    if content is None:
+        raise ProtocolError(f"the descriptor of {digest} carries data that isn't base64")
+    if len(content) != size:
+        raise ProtocolError(f"the descriptor of {digest} carries {len(content)} bytes, and says that it has {size}")
+    actual = Digest.of(content, digest.algorithm)
+    if actual != digest:
+        raise ProtocolError(f"the descriptor of {digest} carries other content: its digest is {actual}")

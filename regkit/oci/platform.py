@@ -110,6 +110,12 @@ class Platform:
             tuple(f for f in features if isinstance(f, str)) if isinstance(features, list) else (),
         )
 
+    @classmethod
+    def of_config(cls, document: object) -> Self | None:
+        """Read the platform from an image's parsed configuration (image-spec, config.md); None where it tells none."""
+        found = cls.from_json(document) if isinstance(document, dict) else None
+        return found if found is not None and found.os and found.architecture else None
+
     def to_json(self) -> dict[str, Any]:
         """Give a descriptor's `platform` object, in image-index.md's order."""
         data: dict[str, Any] = {"architecture": self.architecture, "os": self.os}

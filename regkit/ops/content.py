@@ -17,15 +17,13 @@ from regkit.events import Note
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.layout import blob_path
 from regkit.oci.manifest import Manifest
 from regkit.oci.reference import Reference
 from regkit.ops.resolve import at_digest
 from regkit.ops.tasks import each
-from regkit.protocol.flow import Bytes, Flow, Request, Scope, Source, expect
-from regkit.targets.layout import Layout
+from regkit.protocol.flow import Bytes, Source
 from regkit.targets.location import Location
-from regkit.targets.target import Target
+from regkit.targets.target import Target, digest_or_none
 from regkit.transport.session import Session
 
 BLOB = "application/octet-stream"
@@ -134,11 +132,8 @@ def find_blob(session: Session, location: Location) -> Descriptor:
     _, digest = _names(location)
     if digest is None:
         raise UsageError(f"{location} doesn't name a blob", hint="write REPOSITORY@sha256:…")
-    if isinstance(location.place, Reference):
-        size = session.run(location.place.registry, _blob_size(location.place.repository, digest))
-    else:
-        with location.open(session) as target:
-            size = _local_size(target, digest)
+    with location.open(session) as target:
+        size = target.size(digest)
     if size is None:
         raise NotFound(f"{at_digest(location, digest)} isn't there: no blob has this digest")
     return Descriptor(BLOB, digest, size)
@@ -196,8 +191,8 @@ def _names(location: Location) -> tuple[str | None, Digest | None]:
     """Give the tag and the digest that are written in a location; the tag `latest` isn't added to either."""
     if isinstance(location.place, Reference):
         return location.place.tag, location.place.digest
-    name = location.identifier
-    return (None, Digest(name)) if name and ":" in name else (name, None)
+    digest = digest_or_none(location.identifier or "")
+    return None if digest else location.identifier, digest
 
 
 def _standing(target: Target) -> dict[str, Manifest | Descriptor]:
@@ -209,46 +204,6 @@ def _standing(target: Target) -> dict[str, Manifest | Descriptor]:
 
     tags = target.tags()
     return {tag: there for tag, there in zip(tags, each(read, tags), strict=True) if there is not None}
-
-
-def _blob_size(repository: str, digest: Digest) -> Flow[int | None]:
-    """Ask by HEAD for a blob's size; by GET where a registry leaves the length out of HEAD. None: it isn't there."""
-    size = None
-    for method in ("HEAD", "GET"):
-        url = f"/v2/{repository}/blobs/{digest}"
-        response = yield Request(method, url, scope=Scope(repository, "pull"), stream=method == "GET")
-        if response.status == 404:
-            return None
-        expect(response, 200, what=f"look up the blob {digest} in {repository}").body.close()
-        length = response.headers.get("content-length")
-        if length is not None and length.isdecimal():
-            size = int(length)
-            break
-    if size is None:
-        raise ProtocolError(f"the registry doesn't tell the size of the blob {digest} in {repository}")
-    return size
-
-
-def _local_size(target: Target, digest: Digest) -> int | None:
-    """Find a blob in a layout by its file; in every other place among what its tags lead to."""
-    if isinstance(target, Layout):
-        path = target.root / blob_path(digest)
-        return path.stat().st_size if path.is_file() else None
-    return next((found.size for found in _reachable(target) if found.digest == digest), None)
-
-
-def _reachable(target: Target) -> Iterator[Descriptor]:
-    names: list[str] = [*target.tags(), *(root.digest for root in getattr(target, "roots", ()))]
-    seen: set[str] = set()
-    while names:
-        name = names.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        manifest = target.manifest(name)
-        yield manifest.descriptor
-        yield from manifest.blobs
-        names += [child.digest for child in manifest.manifests if target.exists(child)]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from regkit.oci.reference import Reference
 from regkit.ops.entries import choose_platforms
 from regkit.ops.graph import AT_ONCE, Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
-from regkit.ops.places import check_no_name, destination_name, place_name, source_name
+from regkit.ops.places import as_name, check_no_name, destination_name, place_name, source_name
 from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.ops.transfer import Transfer
 from regkit.targets.location import Location
@@ -134,15 +134,18 @@ class _Copy:
         nodes = self._read([wish.name for wish in left])
         self._check(left, nodes)
         namings, more = _decide(self._spec, left, nodes, standing)
-        for outcome in (*kept, *more):
+        outcomes = {outcome.tag: outcome for outcome in (*kept, *more)}
+        for outcome in outcomes.values():
             if outcome.kept:
                 self._session.report(TagKept(str(outcome.tag), outcome.kept))
         roots = [node for node, outcome in zip(nodes, more, strict=True) if outcome.digest == node.descriptor.digest]
         if not local and not dry_run:
             ahead(lambda: self._open_ahead(_BLOBS * len(_images(roots)) or len(roots)))
         graph = walk(self._source, roots, referrers=self._spec.referrers)
-        if blank is not None:
-            self._new = blank() and not standing
+        for node in graph.nodes:
+            refusal = self._destination.refuses(node.manifest)
+            if refusal is not None:
+                raise refusal
         transfer = Transfer(self._session, self._source, self._destination, new=self._new)
         absent = transfer.absent(graph.nodes)
         blobs = transfer.blobs_of(absent)
@@ -152,8 +155,8 @@ class _Copy:
             self._session.report(StageStarted("push", f"copying to {place_name(self._spec.destination)}"))
             blobs = transfer.bring_blobs(blobs)
             transfer.bring_manifests(graph, absent, [naming.node for naming in namings])
-            put_names(self._session, self._destination, namings, ordered=False)
-        outcomes = {outcome.tag: outcome for outcome in (*kept, *more)}
+            taken = put_names(self._session, self._destination, namings, ordered=False, keeping=self._spec.no_clobber)
+            outcomes |= {tag: self._left(tag, digest) for tag, digest in taken.items()}
         return CopyResult(
             self._spec.source,
             self._spec.destination,
@@ -162,8 +165,11 @@ class _Copy:
             tuple(blobs),
         )
 
-    def _is_blank(self) -> bool:
-        return isinstance(self._destination, Repository) and self._destination.is_blank()
+    def _left(self, tag: str, digest: Digest) -> Outcome:
+        """Say of a tag that somebody else wrote meanwhile that it is left as it is."""
+        outcome = _occupied(tag, digest)
+        self._session.report(TagKept(tag, outcome.kept))
+        return outcome
 
     def _open_ahead(self, blobs: int) -> None:
         """Connect to where blobs will go while the rest of the manifests is read."""
@@ -188,7 +194,7 @@ class _Copy:
             raise NotFound(
                 f"{place_name(spec.source)} has no tags", hint="it doesn't exist, or nothing is tagged in it"
             )
-        return [_Wish(tag, tag) for tag in tags]
+        return [_Wish(tag, as_name(spec.destination, tag)) for tag in tags]
 
     def _standing(self, wishes: Sequence[_Wish], there: Sequence[str] | None) -> dict[str, Digest]:
         """Tell where the tags that are to be written stand at the destination, whose tags may be known."""
@@ -255,8 +261,12 @@ def _keep(spec: CopySpec, tag: str, digest: Digest, standing: dict[str, Digest])
     if there == digest and not spec.force:
         return Outcome(tag, digest, there, _STANDS)
     if there is not None and there != digest and spec.no_clobber:
-        return Outcome(tag, there, there, f"it stands on {there}, and nothing is to be replaced")
+        return _occupied(tag, there)
     return None
+
+
+def _occupied(tag: str, there: Digest) -> Outcome:
+    return Outcome(tag, there, there, f"it stands on {there}, and nothing is to be replaced")
 
 
 def _decide(

@@ -91,13 +91,9 @@ def read_platform(target: Target, manifest: Manifest) -> Platform | None:
     if manifest.is_index or manifest.config is None or manifest.config.size > MAX_SIZE:
         return None
     try:
-        document = json.loads(read_all(target.fetch(manifest.config), MAX_SIZE))
+        return Platform.of_config(json.loads(read_all(target.fetch(manifest.config), MAX_SIZE)))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
-        return None
-    found = Platform.from_json(document)
-    return found if found.os and found.architecture else None
 
 
 def fits(asked: Platform, there: Platform | None) -> bool:

@@ -11,7 +11,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.ops.tasks import each
-from regkit.targets.target import Target
+from regkit.targets.target import Target, digest_or_none
 
 MAX_DEPTH = 8
 """How deep indexes, and referrers of referrers, are followed; what people build is two or three deep."""
@@ -72,7 +72,7 @@ def read_node(target: Target, name: str) -> Node:
     if manifest.media_type not in mediatype.MANIFESTS:
         raise Refused(f"{name} has the media type {manifest.media_type!r}: that is no image and no index")
     descriptor = manifest.descriptor
-    return Node(replace(descriptor, digest=Digest(name)) if ":" in name else descriptor, manifest)
+    return Node(replace(descriptor, digest=digest_or_none(name) or descriptor.digest), manifest)
 
 
 def walk(target: Target, roots: Iterable[Node], *, referrers: bool = False) -> Graph:

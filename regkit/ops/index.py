@@ -261,6 +261,9 @@ class _Work:
             raise UsageError("an annotation of the index's descriptor needs a name that it stands on", hint="add --tag")
         if self.spec.dry_run:
             return IndexResult(name, index, tags)
+        refusal = self.target.refuses(index)
+        if refusal is not None:
+            raise refusal
         children = [entry.descriptor for entry in entries]
         copied = self._bring(children)
         self.session.report(StageStarted("push", f"writing the index to {name}"))

@@ -16,7 +16,7 @@ from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
-from regkit.targets.target import Target
+from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
 
@@ -91,7 +91,7 @@ class Inspection:
     @property
     def platform(self) -> Platform | None:
         """An image's platform, as its configuration tells it."""
-        return Platform.from_json(self.config) if self.config is not None and "os" in self.config else None
+        return Platform.of_config(self.config)
 
 
 def inspect(session: Session, location: Location, platform: Platform | None = None) -> Inspection:
@@ -235,7 +235,7 @@ def list_referrers(
     """
     with location.open(session) as target:
         name = location.identifier or only_entry(target)
-        if platform is not None or ":" not in name:
+        if platform is not None or digest_or_none(name) is None:
             manifest = target.manifest(name)
             wanted = platform is not None and manifest.is_index
             name = choose(str(location), manifest, cast(Platform, platform)).digest if wanted else manifest.digest

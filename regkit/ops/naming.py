@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from regkit.events import TagMoved
@@ -14,6 +14,9 @@ from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
+TOGETHER = 3
+"""From how many tags on one manifest on they are set with one request; a registry that can't costs one in vain."""
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
@@ -23,22 +26,56 @@ class Naming:
     node: Node
     standing: Digest | None = None
 
+    @property
+    def digests(self) -> tuple[Digest, Digest]:
+        """What the tag may show: where a registry computes a digest by itself, it is sha256."""
+        return self.node.descriptor.digest, self.node.manifest.digest
 
-def put_names(session: Session, target: Target, namings: Sequence[Naming], *, ordered: bool = True) -> None:
+
+def put_names(
+    session: Session, target: Target, namings: Sequence[Naming], *, ordered: bool = True, keeping: bool = False
+) -> dict[str, Digest]:
     """Write tags with their manifests' bytes, one after the other where that counts; then read each back.
 
+    With `keeping`, each is looked at right before, and one that stands on something else is left alone; give those.
     Raise VerificationFailed where one doesn't show.
     """
 
-    def put(naming: Naming) -> None:
-        target.push(naming.node.descriptor, Bytes(naming.node.manifest.raw), naming.tag)
+    def put(naming: Naming) -> Digest | None:
+        there = target.resolve(naming.tag) if keeping else None
+        if there is not None and there.digest not in naming.digests:
+            return there.digest
+        _push(target, naming)
+        return None
 
-    def check(naming: Naming) -> None:
-        # A registry that computes a digest by itself computes sha256, whatever the manifest was asked for by.
-        wanted = (naming.node.descriptor.digest, naming.node.manifest.digest)
-        read_back(session, target, naming.tag, wanted, f"the tag {naming.tag}")
-
-    each(put, namings, 1 if ordered else AT_ONCE)
-    each(check, namings, AT_ONCE)
-    for naming in namings:
+    left = namings if ordered or keeping else _put_together(target, namings)
+    found = each(put, left, 1 if ordered else AT_ONCE)
+    kept = {naming.tag: digest for naming, digest in zip(left, found, strict=True) if digest is not None}
+    written = [naming for naming in namings if naming.tag not in kept]
+    each(lambda n: read_back(session, target, n.tag, n.digests, f"the tag {n.tag}"), written, AT_ONCE)
+    for naming in written:
         session.report(TagMoved(naming.tag, naming.node.descriptor.digest, naming.standing))
+    return kept
+
+
+def _put_together(target: Target, namings: Iterable[Naming]) -> list[Naming]:
+    """Set the tags that share a manifest with one request, where the target can, and the others; give what is left."""
+    groups: dict[Digest, list[Naming]] = {}
+    for naming in namings:
+        groups.setdefault(naming.node.descriptor.digest, []).append(naming)
+    units = [[n] for group in groups.values() if len(group) < TOGETHER for n in group]
+    units += [group for group in groups.values() if len(group) >= TOGETHER]
+
+    def put(unit: list[Naming]) -> list[Naming]:
+        if len(unit) == 1:
+            _push(target, unit[0])
+            return []
+        node = unit[0].node
+        done = target.push_named(node.descriptor, Bytes(node.manifest.raw), [naming.tag for naming in unit])
+        return [naming for naming in unit if naming.tag not in done]
+
+    return [naming for rest in each(put, units, AT_ONCE) for naming in rest]
+
+
+def _push(target: Target, naming: Naming) -> None:
+    target.push(naming.node.descriptor, Bytes(naming.node.manifest.raw), naming.tag)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from regkit.errors import UsageError
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.digest import Digest
-from regkit.oci.reference import Reference
+from regkit.oci.reference import Reference, check_tag
 from regkit.targets.local import LocalTarget
-from regkit.targets.location import Location
+from regkit.targets.location import DockerFile, Location
 from regkit.targets.target import Target, digest_or_none
 
 DEFAULT_TAG = "latest"
@@ -26,7 +26,7 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
     """Tell what a source is asked for, and the tag by which it goes, if any; raise UsageError where that is open."""
     if location.identifier is not None:
         tag = location.place.tag if isinstance(location.place, Reference) else None
-        return location.identifier, tag or (None if ":" in location.identifier else location.identifier)
+        return location.identifier, tag or (None if digest_or_none(location.identifier) else location.identifier)
     roots = target.roots if isinstance(target, LocalTarget) else ()
     if len(roots) != 1:
         names = ", ".join(target.tags()) or "no named one"
@@ -37,15 +37,32 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
 def destination_name(location: Location, source_tag: str | None) -> tuple[str | None, Digest | None]:
     """Tell the tag that is to be written, and the digest that is expected, each None where there is none.
 
-    A repository without either is `:latest`, as everywhere; a layout or an archive takes the source's tag.
+    A repository without either is `:latest`, as everywhere; a layout or an archive takes the source's name, what
+    Docker saves only a tag.
     """
     if isinstance(location.place, Reference):
         tag, digest = location.place.tag, location.place.digest
         return tag or (None if digest else DEFAULT_TAG), digest
     if location.identifier is None:
-        return source_tag or DEFAULT_TAG, None
+        return as_name(location, source_tag or DEFAULT_TAG), None
     digest = digest_or_none(location.identifier)
     return (None, digest) if digest else (location.identifier, None)
+
+
+def as_name(location: Location, name: str) -> str:
+    """Give back a name by which something may stand there; raise UsageError where it takes only tags, and it is none.
+
+    A layout's name may be `x/y:1` (image-spec, annotations.md).
+    """
+    if isinstance(location.place, Reference | DockerFile):
+        try:
+            return check_tag(name)
+        except UsageError:
+            there = place_name(location)
+            raise UsageError(
+                f"{there} takes only tags, and {name!r} is none", hint="copy it alone, and name the tag that it gets"
+            ) from None
+    return name
 
 
 def check_no_name(location: Location) -> None:

@@ -24,7 +24,6 @@ from regkit.transport.session import Session
 _PIECE = 1 << 18
 _READERS = 8
 """Blobs that are read at once: enough for any line, and each takes a megabyte."""
-_CONFIGS = frozenset({mediatype.OCI_CONFIG, "application/vnd.docker.container.image.v1+json"})
 
 
 class Finding(NamedTuple):
@@ -121,8 +120,10 @@ class _Walk:
         """Look at the root, then level by level at what it lists, then at the blobs of all."""
         level = [_Child(root.descriptor, root, listed=False)]
         seen = {root.digest}
+        subjects: dict[Digest, str] = {}
         while level:
             self.manifests += len(level)
+            subjects |= self._subjects(level)
             self._look_at_images([child for child in level if not child.manifest.is_index])
             wanted = []
             for index in (child.manifest for child in level if child.manifest.is_index):
@@ -136,12 +137,33 @@ class _Walk:
             for child, findings in each(self._read, wanted):
                 self.findings += findings
                 level += [child] if child else []
+        for findings in each(self._subject, [pair for pair in subjects.items() if pair[0] not in seen]):
+            self.findings += findings
         for findings in each(self._blob, self.blobs.values(), _READERS if self.read_blobs else CONCURRENCY):
             self.findings += findings
 
+    def _subjects(self, children: Iterable[_Child]) -> dict[Digest, str]:
+        """Give what manifests refer to, and who does."""
+        found = {}
+        for child in children:
+            where = _name(child.descriptor)
+            try:
+                if child.manifest.subject is not None:
+                    found[child.manifest.subject.digest] = where
+            except ProtocolError as error:
+                self.findings.append(Finding(where, f"it has a broken subject: {error.message}"))
+        return found
+
+    def _subject(self, wanted: tuple[Digest, str]) -> list[Finding]:
+        """Ask for what something refers to; it may come later, or never (distribution-spec, Pushing Manifests)."""
+        digest, where = wanted
+        if self.target.resolve(digest) is not None:
+            return []
+        return [Finding(where, f"it refers to {digest}, which isn't there", wrong=False)]
+
     def _want(self, blobs: Iterable[Descriptor], where: str = "") -> None:
         for blob in blobs:
-            plain = replace(blob, media_type=BLOB)
+            plain = _only_there(replace(blob, media_type=BLOB))
             self.blobs.setdefault((blob.digest, blob.size), (where or _name(blob), plain))
 
     def _listed(self, index: Manifest) -> tuple[Descriptor, ...]:
@@ -182,6 +204,7 @@ class _Walk:
                 self.findings.append(Finding(where, error.message))
                 continue
             whole.append(child)
+            self.findings += _mixed(where, child.manifest)
             self._want(blobs, where)
         for platform, findings in each(self._platform, whole):
             self.findings += findings
@@ -192,10 +215,10 @@ class _Walk:
         """Give an image's platform as its index has it, else as its configuration; and where the two disagree."""
         listed, config = child.descriptor.platform, child.manifest.config
         where = _name(child.descriptor)
-        if config is None or config.media_type not in _CONFIGS or (listed is not None and listed.is_unknown):
+        if config is None or config.media_type not in mediatype.CONFIGS or (listed is not None and listed.is_unknown):
             return listed, []
         try:
-            document = json.loads(read_all(self.target.fetch(config), MAX_SIZE))
+            document = json.loads(read_all(self.target.fetch(_only_there(config)), MAX_SIZE))
         except NotFound:
             return listed, []  # told with the blobs
         except ContentMismatch as error:
@@ -206,7 +229,7 @@ class _Walk:
         if not isinstance(document, dict):
             return listed, [Finding(where, f"the configuration {config.digest} isn't a JSON object")]
         findings = list(_layers(where, document, len(child.manifest.layers)))
-        configured = Platform.from_json(document) if "os" in document else None
+        configured = Platform.of_config(document)
         if configured is None:
             findings += [Finding(where, "the configuration names no platform", wrong=False)]
         elif listed is not None:
@@ -241,6 +264,11 @@ def _name(descriptor: Descriptor) -> str:
     return f"{descriptor.platform}" if descriptor.platform else descriptor.digest.short
 
 
+def _only_there(descriptor: Descriptor) -> Descriptor:
+    """Leave out the content that a descriptor carries: what counts is whether the target has it."""
+    return replace(descriptor, extra={key: value for key, value in descriptor.extra.items() if key != "data"})
+
+
 def _inconsistent(children: Sequence[Descriptor]) -> Iterator[Finding]:
     """Find what is wrong with an index by itself: a platform twice, an attestation of nothing."""
     digests = {child.digest for child in children}
@@ -259,6 +287,16 @@ def _inconsistent(children: Sequence[Descriptor]) -> Iterator[Finding]:
         if twin is not child.platform:
             same = f" ({twin})" if str(twin) != str(child.platform) else ""
             yield Finding(str(child.platform), f"the platform stands in the index twice{same}: {child.digest.short}")
+
+
+def _mixed(where: str, manifest: Manifest) -> Iterator[Finding]:
+    """Find an image whose manifest and configuration follow different specifications."""
+    config, is_docker = manifest.config, manifest.media_type == mediatype.DOCKER_MANIFEST
+    if config is None or config.media_type not in mediatype.CONFIGS:
+        return
+    if is_docker != (config.media_type == mediatype.DOCKER_CONFIG):
+        text = f"the manifest is {manifest.media_type}, its configuration {config.media_type}: some clients refuse that"
+        yield Finding(where, text, wrong=False)
 
 
 def _layers(where: str, config: Mapping[str, Any], count: int) -> Iterator[Finding]:

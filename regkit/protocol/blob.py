@@ -38,6 +38,21 @@ def head_blob(repository: str, descriptor: Descriptor) -> Flow[bool]:
     return True
 
 
+def blob_size(repository: str, digest: Digest) -> Flow[int | None]:
+    """Tell a blob's size in bytes, None where there is none; raise ProtocolError where neither HEAD nor GET tells."""
+    for method in ("HEAD", "GET"):
+        url = f"/v2/{repository}/blobs/{digest}"
+        response = yield Request(method, url, scope=Scope(repository, "pull"), stream=method == "GET")
+        if response.status == 404:
+            return None
+        statuses = (200, 405) if method == "HEAD" else (200,)
+        expect(response, *statuses, what=f"look up the blob {digest} in {repository}").body.close()
+        length = response.headers.get("content-length", "")
+        if response.status == 200 and length.isdecimal():
+            return int(length)
+    raise ProtocolError(f"the registry doesn't tell the size of the blob {digest} in {repository}")
+
+
 def get_blob(repository: str, digest: Digest, offset: int = 0) -> Flow[BinaryIO]:
     """Open a blob for reading from a byte on; its bytes are not checked here. Raise NotFound.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -69,6 +71,28 @@ def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[Digest 
     expect(response, 201, 200, 202, what=f"write {name} in {repository}")
     _check_returned(response, manifest)
     return subject.digest if subject and "oci-subject" not in response.headers else None
+
+
+def put_tagged(repository: str, digest: Digest, manifest: Manifest, tags: Sequence[str]) -> Flow[tuple[str, ...]]:
+    """Write a manifest by digest and ask for tags on it with the same request; give those that the registry set.
+
+    None of them where it doesn't do this, or not for so many (distribution-spec, Pushing Manifests: only what
+    `OCI-Tag` names counts). In which order tags are set is the registry's to choose.
+    """
+    query = "&".join(f"tag={tag}" for tag in tags)
+    response = yield Request(
+        "PUT",
+        f"/v2/{repository}/manifests/{digest}?{query}",
+        {"Content-Type": manifest.media_type},
+        Bytes(manifest.raw),
+        Scope(repository, "pull,push"),
+    )
+    if response.status in (400, 404, 405, 414, 431, 501):
+        return ()
+    expect(response, 201, 200, 202, what=f"write {', '.join(tags)} in {repository}")
+    _check_returned(response, manifest)
+    said = {tag.strip() for tag in response.headers.get("oci-tag", "").split(",")}
+    return tuple(tag for tag in tags if tag in said)
 
 
 def delete_manifest(repository: str, digest: Digest) -> Flow[bool]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from regkit.errors import ProtocolError, UsageError
+from regkit.errors import ProtocolError, RegkitError, UsageError
 from regkit.oci import layout, mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
@@ -34,7 +34,6 @@ IMAGE_NAME = "io.containerd.image.name"
 _LIST = "manifest.json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _COMPRESSIONS = ((b"\x1f\x8b", "+gzip"), (b"\x28\xb5\x2f\xfd", "+zstd"))
-_CONFIGS = frozenset({mediatype.OCI_CONFIG, "application/vnd.docker.container.image.v1+json"})
 _HINT = "such an archive is a tar with a manifest.json, as docker save writes it"
 
 
@@ -74,16 +73,20 @@ class DockerArchive(Archive):
         if descriptor.is_manifest or name is not None:
             raw = read_all(source, MAX_SIZE)
             source = Bytes(raw)
-            self._check_fits(Manifest(descriptor.media_type, raw))
+            refusal = self.refuses(Manifest(descriptor.media_type, raw))
+            if refusal is not None:
+                raise refusal
         super().push(descriptor, source, name)
 
-    def _check_fits(self, manifest: Manifest) -> None:
+    def refuses(self, manifest: Manifest) -> RegkitError | None:
+        """Refuse an index of several images, and what is no image."""
         if manifest.is_index and len(_images_of(manifest)) != 1:
             what = f"{self.name} can hold one image, but not the index {manifest.digest} of {len(_images_of(manifest))}"
-            raise UsageError(what, hint="choose one of its images with --platform, or write an oci-archive:")
-        if manifest.config is not None and manifest.config.media_type not in _CONFIGS:
+            return UsageError(what, hint="choose one of its images with --platform, or write an oci-archive:")
+        if manifest.config is not None and manifest.config.media_type not in mediatype.CONFIGS:
             what = f"{self.name} can hold an image, but not the artifact {manifest.digest}"
-            raise UsageError(what, hint="write it to an oci-archive:")
+            return UsageError(what, hint="write it to an oci-archive:")
+        return None
 
     def _read_index(self, reader: TarReader) -> Manifest:
         """Read `manifest.json`, and make or find a manifest for each of its entries."""

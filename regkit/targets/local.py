@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, Self
 
-from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, RegkitError, UsageError
 from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
@@ -73,6 +73,15 @@ class LocalTarget(ABC):
         """Tell whether content of the right size is there."""
         return self._size(descriptor.digest) == descriptor.size
 
+    def size(self, digest: Digest) -> int | None:
+        """Look it up among its content."""
+        return self._size(digest)
+
+    def refuses(self, manifest: Manifest) -> RegkitError | None:
+        """Hold whatever there is."""
+        del manifest
+        return None
+
     def manifest(self, name: str) -> Manifest:
         """Read a manifest; raise NotFound, or ContentMismatch."""
         known = self._known(name)
@@ -109,6 +118,11 @@ class LocalTarget(ABC):
                 self._replace([*kept, replace(descriptor, annotations=named)])
             elif descriptor.is_manifest:
                 self._unnamed[descriptor.digest] = descriptor
+
+    def push_named(self, descriptor: Descriptor, source: Source, names: Sequence[str]) -> tuple[str, ...]:
+        """Set none: names cost no requests here."""
+        del descriptor, source, names
+        return ()
 
     def untag(self, tag: str) -> bool:
         """Remove a name; the content stays."""

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from regkit.errors import UsageError
+from regkit.oci.annotation import check_ref_name
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference, check_tag
 from regkit.targets.layout import Layout
 from regkit.targets.repository import Repository
-from regkit.targets.target import Target
+from regkit.targets.target import Target, digest_or_none
 from regkit.transport.session import Session
 
 _LAYOUTS = ("ocidir://", "oci:")
 _ARCHIVE = "oci-archive:"
 _DOCKER_ARCHIVE = "docker-archive:"
-_HINT = "write NAME[:tag][@digest], ocidir://DIR[:tag], oci-archive:FILE[:tag] or docker-archive:FILE[:NAME:tag]"
+_HINT = "write NAME[:tag][@digest], ocidir://DIR[:name], oci-archive:FILE[:name] or docker-archive:FILE[:NAME:tag]"
+_PATH = re.compile(r"(?P<path>.*:.*/|[^:]*)(?::(?P<name>.*))?", re.DOTALL)
+_DIGEST = re.compile(r"@((?:sha256|sha512):.*)$", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://|:)")
 _FOREIGN = frozenset(
     {"containers-storage", "dir", "docker", "docker-daemon", "docker-image", "oci-layout", "ostree", "sif", "tarball"}
@@ -46,7 +49,7 @@ Place: TypeAlias = Reference | Path | ArchiveFile | DockerFile
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A repository, a layout's directory or an archive, and a tag or digest in it (None: its only entry)."""
+    """A repository, a layout's directory or an archive, and a tag, name or digest in it (None: its only entry)."""
 
     place: Place
     identifier: str | None
@@ -55,7 +58,7 @@ class Location:
         """Give the full spelling."""
         if isinstance(self.place, Reference):
             return str(self.place)
-        mark = "" if self.identifier is None else ("@" if ":" in self.identifier else ":") + self.identifier
+        mark = "" if self.identifier is None else ("@" if digest_or_none(self.identifier) else ":") + self.identifier
         if isinstance(self.place, DockerFile):
             repository = f":{self.place.repository}" if self.place.repository else ""
             # Without a repository, a tag stands where a name would: the empty name says so.
@@ -63,7 +66,7 @@ class Location:
             return f"{_DOCKER_ARCHIVE}{self.place.path}{repository}{gap}{mark}"
         path = self.place.path if isinstance(self.place, ArchiveFile) else self.place
         scheme = _ARCHIVE if isinstance(self.place, ArchiveFile) else _LAYOUTS[0]
-        return f"{scheme}{f'{path}/' if ':' in path.name else path}{mark}"  # lest its end be read as a tag
+        return f"{scheme}{f'{path}/' if ':' in str(path) else path}{mark}"  # lest its end be read as a name
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -106,12 +109,20 @@ class Location:
 
 
 def _parse_path(text: str, rest: str, kind: str) -> tuple[Path, str | None]:
-    path, at, digest = rest.partition("@")
-    head, colon, tail = path.rpartition(":")
-    tag = None
-    if colon and "/" not in tail:
-        path, tag = head, check_tag(tail)
-    return _path(text, path, kind), Digest(digest) if at else tag
+    """Read `PATH[:NAME][@digest]`: the name begins behind the first colon, as with skopeo, and may have more of them.
+
+    A path that has one is written with `/` at its end, which no name has.
+    """
+    found = _DIGEST.search(rest)
+    path, digest = (rest[: found.start()], Digest(found[1])) if found else (rest, None)
+    parts = _PATH.fullmatch(path)
+    assert parts is not None
+    path, name = parts["path"], parts["name"]
+    if name is not None:
+        check_ref_name(name)
+    if "@" in path:
+        raise UsageError(f"{text!r} names no {kind}: what follows an '@' there is a digest", hint=_HINT)
+    return _path(text, path, kind), digest or name
 
 
 def _parse_docker(text: str, rest: str) -> tuple[DockerFile, str | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import BinaryIO, Self, TypeVar, cast
 
@@ -14,12 +16,12 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.reference import Reference
-from regkit.protocol.blob import delete_blob, get_blob, head_blob, push_blob
+from regkit.protocol.blob import blob_size, delete_blob, get_blob, head_blob, push_blob
 from regkit.protocol.flow import Flow, Source
-from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
+from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest, put_tagged
 from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
 from regkit.protocol.retry import delay
-from regkit.protocol.tag import delete_tag, has_no_tags, list_tags
+from regkit.protocol.tag import delete_tag, list_tags
 from regkit.protocol.upload import Upload, cancel_upload, mount_blob, post_blob
 from regkit.targets.resumed import Resumed
 from regkit.targets.target import Target
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 EDITS = 5
 """How many updates of the list of referrers at a fallback tag may get lost before it is given up."""
+
+TAGS_AT_ONCE = 10
+"""How many tags are asked for with one manifest: as many as a registry should take (distribution-spec, end-7b)."""
 
 
 class Repository:
@@ -45,6 +50,8 @@ class Repository:
         self._uploads: dict[Digest, Upload] = {}
         self._refused: set[str] = set()
         self._takes_posts = True
+        self._takes_tags: bool | None = None
+        self._trying = threading.Lock()
         self._editing = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -69,15 +76,32 @@ class Repository:
             return self._run(head_manifest(self._path, descriptor.digest)) is not None
         return self._run(head_blob(self._path, descriptor))
 
+    def size(self, digest: Digest) -> int | None:
+        """Ask for a blob by HEAD, by GET where a registry leaves the length out."""
+        return self._run(blob_size(self._path, digest))
+
+    def refuses(self, manifest: Manifest) -> RegkitError | None:
+        """Refuse nothing: what this registry doesn't take, it says when it is sent."""
+        del manifest
+        return None
+
     def manifest(self, name: str) -> Manifest:
         """Read a manifest; raise NotFound, or ContentMismatch."""
         return self._run(get_manifest(self._path, name))
 
     def fetch(self, descriptor: Descriptor) -> Source:
-        """Give a blob that is read as a stream, checked on the way; each `open()` asks the registry anew.
+        """Give content that is read as a stream, checked on the way; each `open()` asks the registry anew.
 
-        Where the connection breaks, another one goes on from there.
+        Where the connection breaks, another one goes on from there. What the descriptor carries itself isn't asked for.
         """
+        if descriptor.is_manifest:
+            return VerifiedSource(
+                descriptor,
+                lambda: io.BytesIO(self.manifest(descriptor.digest).raw),
+                f"the manifest {descriptor.digest} of {self.name}",
+            )
+        if (data := descriptor.data) is not None:
+            return VerifiedSource(descriptor, lambda: io.BytesIO(data), f"the descriptor of {descriptor.digest}")
 
         def part(offset: int) -> BinaryIO:
             return self._run(get_blob(self._path, descriptor.digest, offset))
@@ -90,10 +114,6 @@ class Repository:
     def tags(self) -> tuple[str, ...]:
         """List all tags; a repository that doesn't exist yet has none."""
         return self._run(list_tags(self._path))
-
-    def is_blank(self) -> bool:
-        """Ask for one tag: where there is none, hardly any content can be there; False where that stays open."""
-        return self._run(has_no_tags(self._path))
 
     def admit(self) -> tuple[str, ...]:
         """List all tags, with credentials that may also push; raise what keeps us out, before work is done."""
@@ -117,6 +137,24 @@ class Repository:
             digest = manifest.digest if name else descriptor.digest
             self._edit_fallback(unlisted, add=replace(manifest.as_referrer, digest=digest))
         report(ManifestPushed(descriptor, name))
+
+    def push_named(self, descriptor: Descriptor, source: Source, names: Sequence[str]) -> tuple[str, ...]:
+        """Set tags with one request, where the registry knows how; one that doesn't is asked once, and never again.
+
+        Not for what refers to something else: that belongs on a list as well.
+        """
+        manifest = Manifest(descriptor.media_type, read_all(source, MAX_SIZE))
+        done: list[str] = []
+        with nullcontext() if self._takes_tags else self._trying:  # while that is open, the others wait for it
+            for start in range(0, len(names), TAGS_AT_ONCE):
+                if self._takes_tags is False or descriptor.digest.algorithm != "sha256" or manifest.subject:
+                    break
+                answered = self._run(put_tagged(self._path, descriptor.digest, manifest, names[start:][:TAGS_AT_ONCE]))
+                self._takes_tags = bool(answered)
+                done += answered
+        for name in done:
+            self._session.report(ManifestPushed(descriptor, name))
+        return tuple(done)
 
     def untag(self, tag: str) -> bool:
         """Remove a tag by the specification's way; False where the registry can't."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from regkit.errors import RegkitError, UsageError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
@@ -36,6 +38,14 @@ class Target(Protocol):
         """Tell whether this content is there."""
         ...
 
+    def size(self, digest: Digest) -> int | None:
+        """Tell the size in bytes of the blob that has this digest; None where there is none."""
+        ...
+
+    def refuses(self, manifest: Manifest) -> RegkitError | None:
+        """Tell why this target can't hold a manifest; None where it can. Nothing is asked for."""
+        ...
+
     def manifest(self, name: str) -> Manifest:
         """Read a manifest by tag or digest; raise NotFound, or ContentMismatch for bytes that aren't its own."""
         ...
@@ -50,6 +60,10 @@ class Target(Protocol):
 
     def push(self, descriptor: Descriptor, source: Source, name: str | None = None) -> None:
         """Send content, under `name` (a tag) where one is given; who wants to spare that asks `exists` before."""
+        ...
+
+    def push_named(self, descriptor: Descriptor, source: Source, names: Sequence[str]) -> tuple[str, ...]:
+        """Set several tags on a manifest at once, in no order; give those that were set, none where this can't be."""
         ...
 
     def untag(self, tag: str) -> bool:
@@ -70,5 +84,8 @@ class Target(Protocol):
 
 
 def digest_or_none(name: str) -> Digest | None:
-    """Tell a digest from a tag: a tag has no colon."""
-    return Digest(name) if ":" in name else None
+    """Tell a digest from a name; a layout's may have a colon as well (image-spec, annotations.md)."""
+    try:
+        return Digest(name)
+    except UsageError:
+        return None

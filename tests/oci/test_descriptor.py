@@ -57,6 +57,11 @@ def test_unknown_fields_survive(extra: dict[str, Any]) -> None:
         pytest.param({**VALID, "size": 7.0}, "no valid size", id="a fraction for a size"),
         pytest.param({**VALID, "size": -1}, "no valid size", id="a negative size"),
         pytest.param({**VALID, "annotations": ["k"]}, "annotations", id="a list of annotations"),
+        pytest.param({**VALID, "data": "Y29udGVudA"}, "data that isn't base64", id="data without its end"),
+        pytest.param({**VALID, "data": "Y29u\ndGVudA=="}, "data that isn't base64", id="data in lines"),
+        pytest.param({**VALID, "data": 7}, "data that isn't base64", id="a number for data"),
+        pytest.param({**VALID, "data": "Y29udGVu"}, "carries 6 bytes, and says that it has 7", id="data that is short"),
+        pytest.param({**VALID, "data": "Y29udGVuVA=="}, "carries other content", id="data that is something else"),
     ],
 )
 def test_a_broken_descriptor_is_the_registrys_fault(data: object, said: str) -> None:
@@ -126,3 +131,13 @@ def test_attestation_without_a_valid_image_is_the_registrys_fault(digest: dict[s
 def test_essence_of_a_content_type(content_type: str, expected: str) -> None:
     """Parameters, case and blanks of a Content-Type don't count."""
     assert mediatype.essence(content_type) == expected
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_content_that_a_descriptor_carries(algorithm: str) -> None:
+    """It is given as bytes; nothing, or none, is as good as no field."""
+    digest = str(Digest.of(b"content", algorithm))
+
+    assert Descriptor.from_json({**VALID, "digest": digest, "data": "Y29udGVudA=="}).data == b"content"
+    for absent in ({}, {"data": None}, {"data": ""}):
+        assert Descriptor.from_json({**VALID, **absent}).data is None

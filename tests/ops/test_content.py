@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regkit.devregistry.app import DevRegistry
-from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UsageError
+from regkit.errors import AccessDenied, ContentMismatch, NotFound, Refused, UsageError
 from regkit.events import Note
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -224,33 +224,6 @@ def test_a_blob_is_found_by_its_digest_alone(layout: Path) -> None:
         push_blob(session, Location.parse("example.test/a:1"), Bytes(DATA))
 
 
-class Lengthless(DevRegistry):
-    """HEAD tells no length, and GET neither where `never`."""
-
-    never = False
-
-    def handle(self, request: Request) -> Response:
-        answer = super().handle(request)
-        if "/blobs/sha256" in request.url and (self.never or request.method == "HEAD"):
-            headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
-            return Response(answer.status, headers, answer.body, answer.url)
-        return answer
-
-
-def test_an_old_registry_whose_head_has_no_length() -> None:
-    """The size is then read from the answer to GET; where that has none either, it's said."""
-    from regkit.ops.content import _blob_size
-    from regkit.protocol.flow import drive
-
-    registry = Lengthless()
-    with serving(registry) as served:
-        push_blob(served.session, at(served, ""), Bytes(DATA))
-    assert drive(_blob_size("team/hello", BLOB.digest), registry.handle) == len(DATA)
-    registry.never = True
-    with pytest.raises(ProtocolError, match="doesn't tell the size"):
-        drive(_blob_size("team/hello", BLOB.digest), registry.handle)
-
-
 class Spoiling(DevRegistry):
     """The last byte of every blob that is read is another."""
 
@@ -331,6 +304,21 @@ def test_a_blob_of_an_archive(layout: Path, tmp_path: Path) -> None:
             assert len(stream.read()) == found.size == image.layers[0].size
         with pytest.raises(NotFound, match="no blob has this digest"):
             find_blob(session, Location.parse(f"{archive}@{BLOB.digest}"))
+
+
+class Closed(DevRegistry):
+    """Lets nobody at blobs."""
+
+    def handle(self, request: Request) -> Response:
+        return Response(403) if "/blobs/sha256" in request.url else super().handle(request)
+
+
+def test_a_closed_door_is_told_with_a_way_on() -> None:
+    """Who was turned away, and what to do about it, as everywhere."""
+    with serving(Closed()) as served, pytest.raises(AccessDenied, match="doesn't let anonymous") as caught:
+        find_blob(served.session, at(served, f"@{BLOB.digest}"))
+
+    assert served.host in str(caught.value.hint)
 
 
 def test_a_file_is_a_source(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from tests.ops.support import (
     new_layout,
     serving,
 )
+from tests.support.registries import RunningRegistry, debian, distribution
 
 PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 
@@ -452,6 +453,78 @@ def test_all_tags_ask_for_each_thing_once(tmp_path: Path) -> None:
         assert sorted(puts[3:]) == [f"1.{number}" for number in range(5)]
 
 
+def test_many_tags_on_one_manifest_take_one_request(built: Path, served: Served) -> None:
+    """The registry sets them all with the manifest; each is read back all the same."""
+    tags = [f"1.{number}" for number in range(5)]
+    with Layout(built) as layout:
+        for tag in tags:
+            index = layout.manifest("built")
+            layout.push(index.descriptor, Bytes(index.raw), tag)
+        other = add_image(layout, "linux/s390x")
+        layout.push(other, layout.fetch(other), "other")
+
+    result = run(served, f"oci:{built}", f"{served.host}/a", all_tags=True)
+
+    digest = digest_of(built)
+    assert served.tags("a") == dict.fromkeys(("built", *tags), digest) | {"other": other.digest}
+    puts = [access.path for access in served.access if access.method == "PUT" and "/manifests/" in access.path]
+    assert [path for path in puts if "?tag=" in path] == [
+        f"/v2/a/manifests/{digest}?" + "&".join(f"tag={tag}" for tag in ("built", *tags))
+    ]
+    assert len(puts) == len(index.manifests) + 2
+    assert sum(isinstance(event, TagMoved) for event in served.events) == len(result.outcomes) == 7
+
+
+@pytest.mark.parametrize("kind", [distribution, debian])
+def test_where_tags_do_not_come_together_they_come_one_by_one(
+    tmp_path: Path, built: Path, kind: Callable[[Path], AbstractContextManager[RunningRegistry]]
+) -> None:
+    """A registry that knows nothing of it gets each; one request was in vain."""
+    with Layout(built) as layout:
+        for tag in ("1", "1.2", "latest"):
+            index = layout.manifest("built")
+            layout.push(index.descriptor, Bytes(index.raw), tag)
+    with kind(tmp_path / "registry") as registry, serving() as client:
+        run(client, f"oci:{built}", f"{registry.host}/a", all_tags=True)
+
+        assert registry.tags("a") == ["1", "1.2", "built", "latest"]
+        puts = [path for method, path, _ in registry.writes() if method == "PUT" and "/manifests/" in path]
+        assert len(puts) == len(index.manifests) + 1 + 4
+
+
+def test_names_that_are_no_tags(tmp_path: Path, built: Path, served: Served) -> None:
+    """A layout's name may have slashes and a colon; an archive takes it, and a registry says that it can't."""
+    archive = f"oci-archive:{tmp_path}/a.tar"
+    run(served, f"oci:{built}:built", f"oci:{tmp_path}/out:example.org/x/y:1")
+    run(served, f"oci:{tmp_path}/out:example.org/x/y:1", archive)
+    run(served, f"{archive}:example.org/x/y:1", f"{archive}:second")
+    assert Location.parse(archive).open(served.session).tags() == ("example.org/x/y:1", "second")
+    assert run(served, f"{archive}:example.org/x/y:1", f"{served.host}/a:1").outcomes[0].digest == digest_of(built)
+    served.access.clear()
+
+    for destination in (f"{served.host}/b", f"docker-archive:{tmp_path}/d.tar:hello"):
+        with pytest.raises(UsageError, match=r"takes only tags, and 'example\.org/x/y:1' is none"):
+            run(served, archive, destination.removesuffix(":hello"), all_tags=True)
+    assert served.writes == []
+    with pytest.raises(NotFound):
+        run(served, f"{archive}:example.org/x/y:2", f"{served.host}/a:1")
+
+
+def test_a_place_that_cannot_hold_it_is_told_before_anything_is_read(
+    tmp_path: Path, built: Path, served: Served
+) -> None:
+    """An index of several platforms doesn't fit into what Docker saves: no blob is asked for, and no file begun."""
+    run(served, f"oci:{built}:built", f"{served.host}/a:1")
+    served.access.clear()
+
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match="can hold one image, but not the index") as caught:
+            run(served, f"{served.host}/a:1", f"docker-archive:{tmp_path}/d.tar:hello:1", dry_run=dry_run)
+        assert "--platform" in str(caught.value.hint)
+    assert not [access for access in served.access if "/blobs/" in access.path]
+    assert list(tmp_path.glob("d.tar*")) == []
+
+
 def test_all_tags_again_read_only_what_is_new(tmp_path: Path, served: Served) -> None:
     """A mirror costs a look for each tag, and a pull only for those that changed; tags of its own stay."""
     with new_layout(tmp_path) as layout:
@@ -494,6 +567,37 @@ def test_no_clobber_keeps_what_stands_and_says_so(tmp_path: Path, built: Path, s
     ]
     assert new.outcomes[0].kept == ""
     assert served.tags("a") == {"1": digest_of(other), "2": digest_of(built)}
+
+
+class _Overtaken(DevRegistry):
+    """Somebody else writes the tag `1` while the index's children are on their way."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__()
+        self.digest = digest
+
+    def handle(self, request: Request) -> Response:
+        answer = super().handle(request)
+        names = self.store.names("a")
+        if request.method == "PUT" and "/manifests/" in request.url and names and "1" not in names.tags:
+            there = names.manifests.get(Digest(self.digest))
+            if there is not None:
+                self.store.write_names("a", names.with_manifest(there, ("1",)))
+        return answer
+
+
+def test_no_clobber_looks_again_right_before_it_writes(built: Path) -> None:
+    """A tag that somebody set meanwhile stays theirs, and it's said; the others are written."""
+    theirs = Layout(built).manifest(digest_of(built)).manifests[0].digest
+    with serving(_Overtaken(theirs)) as served:
+        result = run(served, f"oci:{built}:built", f"{served.host}/a:1", no_clobber=True)
+
+        assert served.tags("a") == {"1": theirs}
+        assert [(outcome.digest, outcome.previous) for outcome in result.outcomes] == [(theirs, theirs)]
+        assert result.names == (f"{served.host}/a@{theirs}",)
+        reasons = [event.reason for event in served.events if isinstance(event, TagKept)]
+        assert reasons == [f"it stands on {theirs}, and nothing is to be replaced"]
+        assert not any(isinstance(event, TagMoved) for event in served.events)
 
 
 def test_a_replaced_tag_tells_what_it_stood_on(tmp_path: Path, built: Path, served: Served) -> None:

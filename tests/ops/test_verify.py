@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.layout import INDEX, blob_path
-from regkit.oci.manifest import canonical_json
+from regkit.oci.manifest import Manifest, canonical_json
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.ops.verify import Verification, verify
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
+from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 from tests.ops.support import (
     add_attestation,
@@ -319,3 +321,73 @@ def test_a_registry(tmp_path: Path) -> None:
         assert verify(served.session, location, read_blobs=True).good
         with pytest.raises(NotFound):
             verify(served.session, Location.parse(f"{served.host}/team/hello:9"))
+
+
+def test_what_a_manifest_refers_to(tmp_path: Path) -> None:
+    """A subject that isn't there is a note, told once; one that is there, or listed, is none; a broken one is wrong."""
+    with new_layout(tmp_path) as layout:
+        image = add_image(layout, "linux/amd64")
+        beside = add_image(layout, "linux/arm64")
+    config = {"config": Descriptor.of(mediatype.OCI_EMPTY, b"{}").to_json(), "layers": []}
+    put_file(tmp_path, b"{}", mediatype.OCI_EMPTY)
+    referring = [
+        image_of(tmp_path, {**config, "subject": subject.to_json(), "annotations": {"n": str(number)}})
+        for number, subject in enumerate((image, beside, GONE, GONE))
+    ]
+    broken = image_of(tmp_path, {**config, "subject": {"digest": "x"}})
+    plain = [replace(child, platform=None) for child in (*referring, broken)]
+    listing(tmp_path, image, *plain)
+
+    found = looked_at(tmp_path)
+
+    assert lines(found) == [
+        f"wrong: {broken.digest.short}: it has a broken subject: a descriptor lacks its mediaType or digest",
+        f"note: {referring[3].digest.short}: it refers to {GONE.digest}, which isn't there",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config_type", "odd"),
+    [
+        (mediatype.OCI_MANIFEST, mediatype.OCI_CONFIG, False),
+        (mediatype.OCI_MANIFEST, mediatype.DOCKER_CONFIG, True),
+        (mediatype.DOCKER_MANIFEST, mediatype.OCI_CONFIG, True),
+        (mediatype.DOCKER_MANIFEST, mediatype.DOCKER_CONFIG, False),
+    ],
+)
+def test_a_manifest_and_a_configuration_of_different_kinds(
+    tmp_path: Path, kind: str, config_type: str, odd: bool
+) -> None:
+    """It is a note: registries take it, some clients don't."""
+    with new_layout(tmp_path) as layout:
+        add_image(layout, "linux/amd64")
+    config = put_file(tmp_path, canonical_json({"os": "linux", "architecture": "amd64"}), config_type)
+    raw = canonical_json({"schemaVersion": 2, "mediaType": kind, "config": config.to_json(), "layers": []})
+    image = replace(put_file(tmp_path, raw, kind), platform=Platform("linux", "amd64"))
+    listing(tmp_path, image)
+
+    found = looked_at(tmp_path)
+
+    note = f"note: linux/amd64: the manifest is {kind}, its configuration {config_type}: some clients refuse that"
+    assert lines(found) == ([note] if odd else [])
+
+
+def test_content_that_only_a_descriptor_carries() -> None:
+    """What counts is whether the place has it: a blob that is only in the manifest isn't there."""
+    raw = canonical_json({"os": "linux", "architecture": "amd64"})
+    config = replace(Descriptor.of(mediatype.OCI_CONFIG, raw), extra={"data": base64.b64encode(raw).decode()})
+    document = {"schemaVersion": 2, "mediaType": mediatype.OCI_MANIFEST, "config": config.to_json(), "layers": []}
+    image = Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
+    with serving() as served:
+        repository = Repository(served.session, served.reference())
+        repository.push(config, Bytes(raw))
+        repository.push(image.descriptor, Bytes(image.raw))
+        assert repository.delete(config)
+
+        for read_blobs in (False, True):
+            location = Location.parse(f"{repository.name}@{image.digest}")
+            found = verify(served.session, location, read_blobs=read_blobs)
+            wrong = [str(finding) for finding in found.findings if finding.wrong]
+            assert wrong == [
+                f"wrong: {image.digest.short}: the blob {config.digest} of {config.size} bytes isn't there"
+            ]

@@ -8,7 +8,7 @@ from regkit.devregistry.app import DevRegistry
 from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError, Unavailable
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.protocol.blob import UPLOAD_TRIES, delete_blob, get_blob, head_blob, push_blob
+from regkit.protocol.blob import UPLOAD_TRIES, blob_size, delete_blob, get_blob, head_blob, push_blob
 from regkit.protocol.flow import Bytes, Request, Response, drive
 from regkit.protocol.upload import BREAKS
 from tests.protocol.support import Intercept, Script, Wire, finish, path, reply, upload
@@ -334,3 +334,26 @@ def test_a_deletion_that_is_refused() -> None:
     """Missing rights are an error that says what couldn't be deleted."""
     with pytest.raises(AccessDenied, match=f"can't delete the blob {BLOB.digest} of a"):
         finish(delete_blob("a", BLOB.digest), reply(403))
+
+
+@pytest.mark.parametrize(
+    ("answers", "size"),
+    [
+        ([reply(200, content_length="7")], 7),
+        ([reply(404)], None),
+        ([reply(200), reply(200, DATA, content_length="7")], 7),
+        ([reply(405), reply(200, DATA, content_length="7")], 7),
+        ([reply(200), reply(404)], None),
+    ],
+)
+def test_the_size_of_a_blob(answers: list[Response], size: int | None) -> None:
+    """HEAD tells it, or that there is none; where it doesn't, GET does."""
+    assert finish(blob_size("a", BLOB.digest), *answers) == size
+
+
+def test_a_size_that_nobody_tells() -> None:
+    """That is the registry's fault; a closed door is none of an absent blob."""
+    with pytest.raises(ProtocolError, match="doesn't tell the size"):
+        finish(blob_size("a", BLOB.digest), reply(200), reply(200, DATA))
+    with pytest.raises(AccessDenied):
+        finish(blob_size("a", BLOB.digest), reply(403))

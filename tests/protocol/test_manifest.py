@@ -8,8 +8,8 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
-from regkit.protocol.flow import drive
-from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest
+from regkit.protocol.flow import Response, drive
+from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest, put_tagged
 from tests.protocol.support import Script, Wire, errors, finish, image, reply
 
 RAW = b'{ "schemaVersion": 2,\n\t"layers": [] }'
@@ -234,3 +234,39 @@ def test_a_broken_subject_is_not_sent() -> None:
     """What refers to nothing that can be named is refused before it is sent."""
     with pytest.raises(ProtocolError, match="lacks its mediaType or digest"):
         finish(put_manifest("a", "1", with_subject({})))
+
+
+def test_tags_come_with_a_push_by_digest() -> None:
+    """One request; the tags stand on the manifest, and are told."""
+    wire = Wire()
+    written = image(wire.registry, "a")
+    wire.seen.clear()
+
+    assert drive(put_tagged("a", written.digest, written, ("1", "1.2", "latest")), wire) == ("1", "1.2", "latest")
+    assert [(request.method, request.url) for request in wire.seen] == [
+        ("PUT", f"/v2/a/manifests/{written.digest}?tag=1&tag=1.2&tag=latest")
+    ]
+    for tag in ("1", "1.2", "latest"):
+        assert drive(get_manifest("a", tag), wire) == written
+
+
+@pytest.mark.parametrize(
+    ("answer", "done"),
+    [
+        (reply(201), ()),
+        (reply(201, oci_tag="1, 1.2"), ("1", "1.2")),
+        (reply(201, oci_tag="latest,other,1.2.3"), ("latest",)),
+        *((reply(status), ()) for status in (400, 404, 405, 414, 431, 501)),
+    ],
+)
+def test_only_tags_that_are_named_in_the_answer_count(answer: Response, done: tuple[str, ...]) -> None:
+    """A registry that ignores them, takes some, or refuses so long a query: nothing is taken for granted."""
+    assert finish(put_tagged("a", DIGEST, MANIFEST, ("1", "1.2", "latest")), answer) == done
+
+
+def test_a_push_with_tags_that_fails() -> None:
+    """Other refusals, and other bytes than were sent, are errors as with a plain push."""
+    with pytest.raises(AccessDenied, match="can't write 1, 2 in a"):
+        finish(put_tagged("a", DIGEST, MANIFEST, ("1", "2")), reply(403))
+    with pytest.raises(ContentMismatch, match="the registry stored"):
+        finish(put_tagged("a", DIGEST, MANIFEST, ("1",)), reply(201, docker_content_digest=OTHER, oci_tag="1"))

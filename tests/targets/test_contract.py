@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -139,6 +140,38 @@ def test_round_trip(place: Place) -> None:
             copied.push(blob, again.fetch(blob))
         copied.push(made.manifest.descriptor, Bytes(again.manifest("1.2").raw), "1.2")
     check_there(copied, made, ("1.2",))
+
+
+def test_the_size_of_content(place: Place) -> None:
+    """It is told by digest alone, and None where there is none."""
+    with place.open() as target:
+        target.push(BLOB, Bytes(DATA))
+
+        assert target.size(BLOB.digest) == len(DATA)
+        assert target.size(Digest.of(b"nothing")) is None
+
+
+def test_what_cannot_be_held_is_told(place: Place) -> None:
+    """Beforehand, without a word to anybody; and it is what a push raises."""
+    index = assemble_index([image(p, platform=p).manifest.descriptor for p in ("linux/amd64", "linux/arm64")], {})
+    with place.open() as target:
+        assert target.refuses(image().manifest) is None
+        refusal = target.refuses(index)
+        assert (refusal is not None) == place.only_images
+        if refusal is not None:
+            with pytest.raises(type(refusal), match=re.escape(refusal.message)):
+                target.push(index.descriptor, Bytes(index.raw))
+
+
+def test_several_names_at_once(place: Place) -> None:
+    """Those that are given back are set; the others aren't."""
+    made = image()
+    with place.open() as target:
+        made.push(target)
+        done = target.push_named(made.manifest.descriptor, Bytes(made.manifest.raw), ("1", "2", "3"))
+
+        assert done in ((), ("1", "2", "3"))
+        assert sorted(target.tags()) == sorted(done)
 
 
 def check_there(target: Target, made: Image, tags: tuple[str, ...]) -> None:

@@ -25,7 +25,14 @@ DIGEST = Digest.of(b"")
     [
         ("ocidir://dir", "dir", None),
         ("ocidir:///abs/dir:1.2", "/abs/dir", "1.2"),
-        ("ocidir://a/b:c/d", "a/b:c/d", None),
+        ("ocidir://a/b:c/d", "a/b", "c/d"),
+        ("ocidir://a/b:c/d/", "a/b:c/d", None),
+        ("ocidir://a:b/:c/d:1", "a:b", "c/d:1"),
+        ("oci:dir:docker.io/library/alpine:3.20", "dir", "docker.io/library/alpine:3.20"),
+        ("oci:dir:localhost:5000/a--b/c_d:1+2", "dir", "localhost:5000/a--b/c_d:1+2"),
+        ("oci:dir:user@host:1", "dir", "user@host:1"),
+        ("oci:dir:_x", "dir", "_x"),
+        (f"oci:dir:a/b:1@{DIGEST}", "dir", DIGEST),
         (f"ocidir://dir@{DIGEST}", "dir", DIGEST),
         (f"ocidir://dir:1.2@{DIGEST}", "dir", DIGEST),
         ("oci:dir", "dir", None),
@@ -35,8 +42,11 @@ DIGEST = Digest.of(b"")
     ],
 )
 def test_layouts(text: str, place: str, identifier: str | None) -> None:
-    """A layout's directory, with a tag or a digest in it; the digest wins."""
-    assert Location.parse(text) == Location(Path(place), identifier)
+    """A layout's directory, with a name or a digest in it; the name begins behind the first colon, the digest wins."""
+    location = Location.parse(text)
+
+    assert location == Location(Path(place), identifier)
+    assert Location.parse(str(location)) == location
 
 
 @pytest.mark.parametrize(
@@ -62,7 +72,10 @@ def test_references(text: str, expected: tuple[str, str]) -> None:
         ("oci-archive:/a/x.tar:1.2", ArchiveFile(Path("/a/x.tar")), "1.2"),
         (f"oci-archive:x.tar@{DIGEST}", ArchiveFile(Path("x.tar")), DIGEST),
         (f"oci-archive:x.tar:1@{DIGEST}", ArchiveFile(Path("x.tar")), DIGEST),
-        ("oci-archive:a:b/x.tar", ArchiveFile(Path("a:b/x.tar")), None),
+        ("oci-archive:a:b/x.tar", ArchiveFile(Path("a")), "b/x.tar"),
+        ("oci-archive:x.tar:x/y:1", ArchiveFile(Path("x.tar")), "x/y:1"),
+        ("oci-archive:a:b/x.tar/", ArchiveFile(Path("a:b/x.tar")), None),
+        ("oci-archive:a:b/x.tar/:x/y:1", ArchiveFile(Path("a:b/x.tar")), "x/y:1"),
         ("docker-archive:x.tar", DockerFile(Path("x.tar")), None),
         ("docker-archive:/a/x.tar:hello", DockerFile(Path("/a/x.tar"), "docker.io/library/hello"), "latest"),
         ("docker-archive:x.tar:localhost:5000/a/b:1", DockerFile(Path("x.tar"), "localhost:5000/a/b"), "1"),
@@ -87,6 +100,11 @@ def test_archives(text: str, place: object, identifier: str | None) -> None:
         "ocidir://:1",
         "ocidir://@x",
         "oci:dir:-1",
+        "oci:dir:a/-1",
+        "oci:dir:a//b",
+        "oci:dir:a::b",
+        "oci:a@b",
+        "oci:a@b:c",
         "oci:dir@sha256:1",
         "A/B",
         "oci:a\0b",

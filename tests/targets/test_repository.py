@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.reference import Reference
+from regkit.ops.tasks import each
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
@@ -22,6 +24,7 @@ from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import read_all
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
+from tests.support.registries import distribution
 from tests.transport.support import http, serving
 
 DATA = b"a layer's bytes"
@@ -271,3 +274,73 @@ def test_names_of_things() -> None:
     """What has a colon is a digest; a tag has none."""
     assert digest_or_none("1.2") is None
     assert digest_or_none(BLOB.digest) == BLOB.digest
+
+
+def test_a_manifest_is_fetched_where_manifests_are(session: Session) -> None:
+    """Not among the blobs, where many registries don't have it; by its digest, and checked."""
+    served: list[Event] = []
+    with running(DevRegistry(), report=served.append) as server:
+        repository = Repository(session, Reference(server.host, "a"))
+        repository.push(INDEX.descriptor, Bytes(INDEX.raw))
+        served.clear()
+
+        assert read_all(repository.fetch(INDEX.descriptor), 1000) == INDEX.raw
+        with pytest.raises(ContentMismatch):
+            read_all(repository.fetch(replace(INDEX.descriptor, size=7)), 1000)
+    paths = [event.path for event in served if isinstance(event, RequestServed)]
+    assert paths == [f"/v2/a/manifests/{INDEX.digest}"] * 2
+
+
+def test_what_a_descriptor_carries_is_not_asked_for(session: Session) -> None:
+    """Its content is taken from it, and checked even where nobody did so before."""
+    nowhere = Repository(session, Reference("127.0.0.1:1", "a"))
+    carrying = replace(EMPTY, extra={"data": "e30="})
+
+    assert read_all(nowhere.fetch(carrying), 10) == b"{}"
+    with pytest.raises(ContentMismatch):
+        read_all(nowhere.fetch(replace(carrying, extra={"data": "e319"})), 10)
+
+
+def test_the_size_of_a_blob(repository: Repository) -> None:
+    """It is asked for by digest alone."""
+    repository.push(BLOB, Bytes(DATA))
+
+    assert repository.size(BLOB.digest) == BLOB.size
+    assert repository.size(EMPTY.digest) is None
+
+
+def test_many_tags_at_once() -> None:
+    """A registry that knows how gets ten with each request; what it says that it set is reported."""
+    served: list[Event] = []
+    tags = [f"1.{number}" for number in range(23)]
+    events: list[Event] = []
+    with running(DevRegistry(), report=served.append) as server, Session(report=events.append) as reporting:
+        repository = Repository(reporting, Reference(server.host, "a"))
+
+        assert repository.push_named(INDEX.descriptor, Bytes(INDEX.raw), tags) == tuple(tags)
+        assert sorted(repository.tags()) == sorted(tags)
+    assert methods(served) == ["PUT", "PUT", "PUT", "GET"]
+    assert events == [ManifestPushed(INDEX.descriptor, tag) for tag in tags]
+
+
+def test_a_registry_that_sets_no_tags_by_digest_is_asked_once(session: Session, tmp_path: Path) -> None:
+    """However many threads want to know: distribution takes the manifest, and says nothing of tags."""
+    with distribution(tmp_path / "registry") as registry:
+        repository = Repository(session, Reference(registry.host, "a"))
+        mark = registry.mark()
+        answers = each(lambda n: repository.push_named(INDEX.descriptor, Bytes(INDEX.raw), (f"{n}", "x")), range(8))
+
+        assert answers == [()] * 8
+        assert len(registry.writes(mark)) == 1
+        assert repository.tags() == ()
+
+
+def test_what_belongs_on_a_list_is_not_tagged_by_digest(repository: Repository) -> None:
+    """What refers to something else, or is known by sha512, goes the way that all registries know."""
+    document = {**INDEX.document, "subject": INDEX.descriptor.to_json()}
+    referrer = Manifest(INDEX.media_type, canonical_json(document))
+    other = Descriptor(INDEX.media_type, Digest.of(INDEX.raw, "sha512"), len(INDEX.raw))
+
+    assert repository.push_named(referrer.descriptor, Bytes(referrer.raw), ("1", "2")) == ()
+    assert repository.push_named(other, Bytes(INDEX.raw), ("1", "2")) == ()
+    assert repository.tags() == ()
