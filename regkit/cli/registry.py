@@ -1,4 +1,4 @@
-"""`regkit registry serve|quirks`."""
+"""`regkit registry serve|gc|quirks`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import table, write_json, write_lines
+from regkit.cli.output import human_size, safe, table, write_json, write_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from regkit.devregistry.front import Guarding
+    from regkit.devregistry.garbage import Garbage, Unneeded
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
 
@@ -106,6 +109,49 @@ def serve(
 
 
 @app.command()
+def gc(
+    where: Annotated[Path | None, typer.Argument(metavar="DIR", help="What `serve --dir` was given.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", envvar="REGKIT_DIR", metavar="DIR", help="The same, as an option.")
+    ] = None,
+    untagged: Annotated[
+        bool,
+        typer.Option(
+            "--untagged",
+            envvar="REGKIT_UNTAGGED",
+            help="Remove manifests, too, that have no tag, are in no index that stays and refer to nothing that does.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print what would be removed, change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+) -> None:
+    """Remove what a stopped registry's directory needs no longer: blobs of no manifest, and broken-off uploads.
+
+    All that a tag or an index refers to stays, and what refers to that, as signatures do.
+    """
+    from regkit.devregistry.directory import DirectoryStore
+    from regkit.devregistry.garbage import find_garbage, remove_garbage
+    from regkit.errors import UsageError
+
+    root = where or directory
+    if root is None or (where and directory and where != directory):
+        raise UsageError("which registry's directory?", hint="give it once: regkit registry gc DIR")
+    with contextlib.closing(DirectoryStore(root, looked_at=True)) as store:
+        garbage = find_garbage(store, untagged=untagged)
+        if not dry_run:
+            if garbage.files and not yes:
+                _confirm(garbage)
+            remove_garbage(store, garbage)
+    if form is Format.json:
+        write_json({"schema": 1, "removed": not dry_run, "freed": garbage.freed, "files": list(_fields(garbage))})
+    else:
+        write_lines(_lines(garbage, "would free" if dry_run else "freed"))
+
+
+@app.command()
 def quirks(form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text) -> None:
     """List what `registry serve --quirk` can play: name, what the registry does then, and who does so."""
     from regkit.devregistry.quirks.catalogue import QUIRKS
@@ -119,6 +165,33 @@ def quirks(form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMA
         {**{field: getattr(each, field) for field in fields}, "refuses": sorted(each.refuses)} for _, each in listed
     ]
     write_json({"schema": 1, "quirks": shown})
+
+
+def _lines(garbage: Garbage, freed: str) -> Iterator[str]:
+    for file in garbage.files:
+        yield f"{file.kind} {_name(file)} {human_size(file.size)}"
+    yield f"{freed} {human_size(garbage.freed)}, {len(garbage.files)} files"
+
+
+def _name(file: Unneeded) -> str:
+    return f"{file.repository}@{file.digest}" if file.digest else file.path.name
+
+
+def _fields(garbage: Garbage) -> Iterator[dict[str, object]]:
+    for file in garbage.files:
+        of = {"repository": file.repository, "digest": file.digest} if file.digest else {"name": file.path.name}
+        yield {"kind": file.kind, **of, "size": file.size}
+
+
+def _confirm(garbage: Garbage) -> None:
+    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
+    from regkit.errors import UsageError
+
+    sys.stderr.writelines(f"{safe(line)}\n" for line in _lines(garbage, "would free"))
+    if not sys.stdin.isatty():
+        raise UsageError("removing content needs a confirmation, and nobody can be asked here", hint="add --yes")
+    if not typer.confirm("Remove it?", err=True):
+        raise UsageError("nothing was removed", hint="add --yes to remove without a question")
 
 
 def _guarding(

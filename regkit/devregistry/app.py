@@ -277,7 +277,7 @@ class DevRegistry:
                 return empty(202)
             if call.digest not in names.manifests:
                 raise _no_manifest(call)
-            self.store.write_names(call.repository, names.without_manifest(call.digest))
+            self.store.write_names(call.repository, names.without_manifests(call.digest))
             self.store.remove(call.repository, call.digest)
         return empty(202)
 

@@ -19,6 +19,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +33,8 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path
 from regkit.oci.manifest import Manifest, canonical_json
+from regkit.targets.layout import open_file, size_of
+from regkit.targets.local import read_layout
 
 UPLOADS = "_uploads"
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})
@@ -46,7 +49,7 @@ class File:
 
     def open(self) -> BinaryIO:
         """Start reading from the beginning; FileNotFoundError where it was removed meanwhile."""
-        return self.path.open("rb")
+        return open_file(self.path)
 
 
 class FileDraft:
@@ -85,16 +88,24 @@ class FileDraft:
 
 
 class DirectoryStore:
-    """A store that a restart finds again. Raises UsageError where another process owns the directory."""
+    """A store that a restart finds again. Raises UsageError where another process owns the directory.
 
-    def __init__(self, root: Path) -> None:
+    What an earlier process left half written is removed, unless it is to be `looked_at` first; then the directory has
+    to be a registry's already, else UsageError is raised.
+    """
+
+    def __init__(self, root: Path, *, looked_at: bool = False) -> None:
         self.root = root
+        if looked_at and not (root / UPLOADS).is_dir():
+            hint = "name the directory that `regkit registry serve --dir` was given"
+            raise UsageError(f"{root} isn't the directory of a registry", hint=hint)
         root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._names: dict[str, Names] = {}
         self._owned: int | None = _own(root)
-        shutil.rmtree(root / UPLOADS, ignore_errors=True)
-        (root / UPLOADS).mkdir()
+        if not looked_at:
+            shutil.rmtree(root / UPLOADS, ignore_errors=True)
+            (root / UPLOADS).mkdir()
 
     def path(self, repository: str) -> Path:
         """Give the directory of a repository's layout."""
@@ -122,10 +133,18 @@ class DirectoryStore:
     def blob(self, repository: str, digest: Digest) -> File | None:
         """Give content; None where it isn't there."""
         path = self.path(repository) / blob_path(digest)
-        try:
-            return File(path, path.stat().st_size)
-        except FileNotFoundError:
-            return None
+        size = size_of(path)
+        return None if size is None else File(path, size)
+
+    def files(self, repository: str) -> Iterator[tuple[Digest, Path]]:
+        """List a repository's content, in no order, and the file of each; what isn't called by a digest isn't ours."""
+        for path in (self.path(repository) / BLOBS).glob("*/*"):
+            with suppress(UsageError):
+                yield Digest(f"{path.parent.name}:{path.name}"), path
+
+    def leftovers(self) -> tuple[Path, ...]:
+        """List what an earlier process left half written."""
+        return tuple((self.root / UPLOADS).iterdir())
 
     def draft(self) -> FileDraft:
         """Begin to write content."""
@@ -198,8 +217,10 @@ class DirectoryStore:
         path = self.path(repository)
         manifests: dict[Digest, Descriptor] = {}
         tags: dict[str, Digest] = {}
+        listed = self._read_index(path).manifests
+        others = tuple(entry for entry in listed if not entry.is_manifest)
+        waiting = list(listed)
         try:
-            waiting = list(Manifest(mediatype.OCI_INDEX, (path / INDEX).read_bytes()).manifests)
             for entry in waiting:
                 tag = entry.annotations.get(REF_NAME)
                 if tag:
@@ -213,14 +234,23 @@ class DirectoryStore:
                     waiting += Manifest(entry.media_type, (path / blob_path(entry.digest)).read_bytes()).manifests
         except ProtocolError as error:
             raise UsageError(f"{path} isn't a layout that can be served: {error.message}") from None
-        return Names(manifests, {tag: digest for tag, digest in tags.items() if digest in manifests})
+        return Names(manifests, {tag: digest for tag, digest in tags.items() if digest in manifests}, others)
+
+    @staticmethod
+    def _read_index(path: Path) -> Manifest:
+        try:
+            return read_layout(path, (path / MARKER).read_bytes(), (path / INDEX).read_bytes())
+        except OSError as error:
+            raise UsageError(f"{path} isn't an OCI image layout: {error.strerror}") from None
 
     def _walk(self, path: Path, parts: tuple[str, ...]) -> Iterator[str]:
         if parts and (path / INDEX).is_file():
             yield "/".join(parts)
         for child in path.iterdir():
             name = child.name.removeprefix("_")
-            if not child.is_dir() or child.name in _RESERVED or (name != child.name and name not in _RESERVED):
+            if child.is_symlink() or not child.is_dir() or child.name in _RESERVED:
+                continue
+            if name != child.name and name not in _RESERVED:
                 continue
             yield from self._walk(child, (*parts, name))
 
@@ -235,7 +265,7 @@ def _index(names: Names) -> bytes:
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": mediatype.OCI_INDEX,
-        "manifests": [descriptor.to_json() for descriptor in (*tagged, *untagged)],
+        "manifests": [descriptor.to_json() for descriptor in (*tagged, *untagged, *names.others)],
     }
     return canonical_json(document)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Protocol, Self
 
 from regkit.oci.descriptor import Descriptor
@@ -23,22 +23,24 @@ class Names:
 
     manifests: Mapping[Digest, Descriptor] = field(default_factory=dict)
     tags: Mapping[str, Digest] = field(default_factory=dict)
+    others: tuple[Descriptor, ...] = ()
+    """What a layout of another tool lists and is no manifest; it stays listed."""
 
     def with_manifest(self, manifest: Descriptor, tags: Iterable[str] = ()) -> Self:
         """Give the names with a manifest added, and with tags moved to it."""
         moved = dict.fromkeys(tags, manifest.digest)
-        return type(self)({**self.manifests, manifest.digest: manifest}, {**self.tags, **moved})
+        manifests, tagged = {**self.manifests, manifest.digest: manifest}, {**self.tags, **moved}
+        return replace(self, manifests=manifests, tags=tagged)
 
     def without_tag(self, tag: str) -> Self:
         """Give the names with a tag gone; what it named stays."""
-        return type(self)(self.manifests, {t: d for t, d in self.tags.items() if t != tag})
+        return replace(self, tags={t: d for t, d in self.tags.items() if t != tag})
 
-    def without_manifest(self, digest: Digest) -> Self:
-        """Give the names with a manifest and all its tags gone."""
-        return type(self)(
-            {d: m for d, m in self.manifests.items() if d != digest},
-            {t: d for t, d in self.tags.items() if d != digest},
-        )
+    def without_manifests(self, *digests: Digest) -> Self:
+        """Give the names with manifests and all their tags gone."""
+        gone = frozenset(digests)
+        manifests = {d: m for d, m in self.manifests.items() if d not in gone}
+        return replace(self, manifests=manifests, tags={t: d for t, d in self.tags.items() if d not in gone})
 
 
 class Draft(Protocol):

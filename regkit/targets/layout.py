@@ -38,16 +38,12 @@ class Layout(LocalTarget):
                 continue  # not ours, or not whole
 
     def _size(self, digest: Digest) -> int | None:
-        try:
-            status = self._path(digest).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return size_of(self._path(digest))
 
     def _open(self, digest: Digest) -> BinaryIO:
         if self._size(digest) is None:
             raise NotFound(f"{self.name} has no blob {digest}")
-        return open(self._path(digest), "rb", opener=_no_link)  # Path.open takes no opener
+        return open_file(self._path(digest))
 
     def _store(self, descriptor: Descriptor, source: Source) -> None:
         write_atomically(self._path(descriptor.digest), source)
@@ -79,6 +75,20 @@ class Layout(LocalTarget):
         except ProtocolError as error:
             raise UsageError(f"{self.root} is a broken OCI image layout: {error}") from None
         return read_layout(self.root, said, listed)
+
+
+def size_of(path: Path) -> int | None:
+    """Give a file's size; None where there is none, or something else: a symbolic link leads out of its directory."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Read a file; OSError for a symbolic link."""
+    return open(path, "rb", opener=_no_link)  # Path.open takes no opener
 
 
 def write_atomically(path: Path, source: Source) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.directory import UPLOADS, DirectoryStore
+from regkit.devregistry.server import running
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
 from regkit.oci.layout import INDEX, blob_path
@@ -89,6 +90,21 @@ def test_layout_of_another_tool_is_served(tmp_path: Path) -> None:
         assert registry.store.repositories() == ("team/app",)
 
 
+def test_links_lead_nowhere(tmp_path: Path) -> None:
+    """A blob or a repository that is a symbolic link isn't there: it would lead out of the directory."""
+    root, secret = tmp_path / "registry", tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    digest = Digest.of(b"secret")
+    write_layout(root / "a", ["linux/amd64"], "1")
+    (root / "a" / blob_path(digest)).symlink_to(secret)
+    (root / "b").symlink_to(root / "a")
+    (root / "loop").symlink_to(root)
+
+    with DevRegistry(DirectoryStore(root)) as registry:
+        assert ask(registry, "GET", f"/v2/a/blobs/{digest}").status == 404
+        assert registry.store.repositories() == ("a",)
+
+
 def test_layout_that_is_broken_is_named(tmp_path: Path) -> None:
     """A layout whose index can't be read is an error that says where, not an empty repository."""
     write_layout(tmp_path / "a", ["linux/amd64"], "1")
@@ -101,13 +117,16 @@ def test_layout_that_is_broken_is_named(tmp_path: Path) -> None:
 
 
 def test_other_tools_read_the_directory(tmp_path: Path) -> None:
-    """skopeo, regctl and oras find tags and content in a repository's directory."""
+    """skopeo, regctl, oras and crane find tags and content in a repository's directory."""
     home, layout = tmp_path / "home", tmp_path / "registry" / "team" / "app"
     with DevRegistry(DirectoryStore(tmp_path / "registry")) as registry:
         child = push_image(registry, "team/app", None)
         index = assemble_index([child.descriptor], {})
         put(registry, "team/app", "1.2", index)
 
+    with DevRegistry() as other, running(other) as server:
+        run("crane", "push", "--index", str(layout), f"{server.host}/copy:1", home=home)
+        run("crane", "validate", "--remote", f"{server.host}/copy:1", "--platform", "linux/amd64", home=home)
     assert run("skopeo", "inspect", "--raw", f"oci:{layout}:1.2", home=home).encode() == index.raw
     assert run("regctl", "manifest", "get", "--format", "raw-body", f"ocidir://{layout}:1.2", home=home).encode() == (
         index.raw

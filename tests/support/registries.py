@@ -93,6 +93,19 @@ class RunningRegistry:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """End it by SIGKILL, in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def peak_memory(self) -> int:
+        """Give its VmHWM so far, in bytes."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+
     def errors(self) -> str:
         """Give the end of what it said on stderr."""
         return (self.root / "stderr").read_text(errors="replace")[-4000:]
