@@ -29,6 +29,18 @@ def absent_from(
     return absent
 
 
+def lost_from(session: Session, target: Target, written: Sequence[Descriptor]) -> list[Descriptor]:
+    """Ask for what was just written; give what still isn't there when a hub that lags would show it."""
+    lost = list(written)
+    for wait in _LAG:
+        if wait:
+            session.sleep(wait)
+        lost = absent_from(target, lost, session.report)
+        if not lost:
+            break
+    return lost
+
+
 def read_back(session: Session, target: Target, tag: str, wanted: Collection[Digest], what: str) -> None:
     """Look whether a tag that was written stands on one of `wanted`; raise VerificationFailed, naming `what`."""
     shown_by(session, target, tag, lambda digest: digest in wanted, what)

@@ -12,7 +12,7 @@ from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.graph import Node
 from regkit.ops.images import Image, Piece
-from regkit.ops.presence import absent_from, read_back
+from regkit.ops.presence import absent_from, lost_from, read_back
 from regkit.ops.settle import Settlement
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
@@ -75,10 +75,10 @@ class Publication:
 
     def verify(self) -> None:
         """Ask for every child; raise VerificationFailed where the registry lacks one."""
-        absent = self._missing([piece.descriptor for piece in self._pieces])
-        if absent:
-            lost = ", ".join(descriptor.digest for descriptor in absent)
-            raise VerificationFailed(f"{self.repository.name} took everything, but doesn't have {lost}")
+        lost = lost_from(self._session, self.repository, [piece.descriptor for piece in self._pieces])
+        if lost:
+            names = ", ".join(descriptor.digest for descriptor in lost)
+            raise VerificationFailed(f"{self.repository.name} took everything, but doesn't have {names}")
 
     def tag(self, moves: Iterable[tuple[str, Digest | None]], release: Release | None = None) -> Refused | None:
         """Put tags on the index, one after the other, each with the digest it stands on; then read each back.
