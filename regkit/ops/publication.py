@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from regkit.errors import PartlyDone, Refused, VerificationFailed
 from regkit.events import Note, StageStarted, TagKept, TagMoved, TagRemoved
@@ -12,7 +13,7 @@ from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.graph import Node
 from regkit.ops.images import Image, Piece
-from regkit.ops.presence import absent_from, lost_from, read_back
+from regkit.ops.presence import absent_from, lost_from, read_back, shown_by
 from regkit.ops.settle import Settlement
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
@@ -31,6 +32,8 @@ class Publication:
         self.index, self.images = index, tuple(images)
         self._pieces = [piece for image in images for piece in image.pieces]
         self._tags: list[str] = []
+        self._names: set[str] = set()
+        """The tags under which children were pushed."""
         self.is_whole = False
         """Whether all content is known to be there."""
 
@@ -61,7 +64,10 @@ class Publication:
                 Transfer(self._session, origin, self.repository, new=True).bring_blobs([blob])
 
         def push(descriptor: Descriptor, manifest: Manifest) -> None:
-            self.repository.push(descriptor, Bytes(manifest.raw), tags.get(descriptor.digest))
+            name = tags.get(descriptor.digest)
+            self.repository.push(descriptor, Bytes(manifest.raw), name)
+            if name is not None:
+                self._names.add(name)
 
         each(send, [found for digest, found in blobs.items() if digest in absent])
         new = [piece for piece in self._pieces if piece.descriptor.digest in absent]
@@ -111,6 +117,7 @@ class Publication:
         """
         mine = {descriptor.digest for descriptor in self._descriptors}
         candidates = [name for name in names if name not in self._tags]
+        each(self._await_name, [name for name in candidates if name in self._names])
         standing = zip(candidates, each(self.repository.resolve, candidates), strict=True)
         leftovers = [name for name, there in standing if there is not None and there.digest in mine]
         if not leftovers:
@@ -166,6 +173,11 @@ class Publication:
         if self.index.digest in absent:
             for tag in self._tags:
                 self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+
+    def _await_name(self, name: str) -> None:
+        """Wait until a name that was just written shows anything; what it is, is looked at afterwards."""
+        with suppress(VerificationFailed):
+            shown_by(self._session, self.repository, name, lambda _: True, name)
 
     def _read_back(self, tag: str) -> None:
         read_back(self._session, self.repository, tag, (self.index.digest,), f"{self.repository.name}:{tag}")
