@@ -20,7 +20,7 @@ class Ability(StrEnum):
     delete = "deleting by digest"
     delete_child = "deleting what an index lists"
     delete_tagged = "deleting what a tag stands on"
-    serve_image = "serving an image by its tag as it was pushed"
+    serve_image = "serving a Docker image by its tag as it was pushed"
 
 
 class Setting(NamedTuple):

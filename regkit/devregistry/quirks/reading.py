@@ -86,16 +86,16 @@ def _page_of_referrers(route: Route, response: Response, size: int) -> Response:
 
 
 def _schema1(handle: Send, setting: Setting) -> Send:
-    """Serve a tag that stands on an image as distribution 2.x does for old clients (Image Manifest V2, Schema 1)."""
+    """Serve a tag of a Docker image as distribution 2.x does for old clients (Image Manifest V2, Schema 1)."""
 
     def answer(request: Request) -> Response:
         route = Route.of(request)
         names = setting.registry.store.names(route.repository) if route.chapter == "manifests" else None
         digest = names.tags.get(route.name) if names and request.method in ("GET", "HEAD") else None
         response = handle(replace(request, method="GET")) if digest else handle(request)
-        if digest is None or response.status != 200 or response.headers["content-type"] not in mediatype.IMAGES:
+        if digest is None or response.status != 200 or response.headers["content-type"] != mediatype.DOCKER_MANIFEST:
             return response
-        image = Manifest(response.headers["content-type"], response.read(MAX_SIZE))
+        image = Manifest(mediatype.DOCKER_MANIFEST, response.read(MAX_SIZE))
         raw = json.dumps(_old_document(route, image), indent=3).encode()
         headers = {
             "content-type": mediatype.DOCKER_SCHEMA1_SIGNED,
@@ -177,7 +177,7 @@ READING = (
     ),
     Quirk(
         "schema1",
-        "serves an image by its tag as a Docker schema 1 manifest",
+        "serves a Docker image, not an OCI one, by its tag as a schema 1 manifest",
         "distribution 2.x and Docker Hub, for what was pushed before 2016",
         _schema1,
         refuses=frozenset({Ability.serve_image}),
