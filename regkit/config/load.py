@@ -32,8 +32,10 @@ def load_config(path: Path, publish_keys: Callable[[], Mapping[str, Key]]) -> Co
     document = Document(path, text)
     if path.name == PYPROJECT:
         document = Document(path, text, ("tool", "regkit"))
-        read = read.get("tool", {}).get("regkit", {})
-        document.table(read, hint="write [tool.regkit]")
+        tools = read.get("tool")
+        if not isinstance(tools, dict) or "regkit" not in tools:
+            raise UsageError(f"{path} has no [tool.regkit]", hint="name another configuration with --config")
+        read = document.table(tools["regkit"], hint="write [tool.regkit]")
     for name in read:
         if name not in SECTIONS:
             raise document.unknown(name, dict.fromkeys(SECTIONS))

@@ -55,7 +55,7 @@ class Document:
     def table(self, value: Any, *keys: str, hint: str) -> dict[str, Any]:
         """Give the table that a value has to be."""
         if not isinstance(value, dict):
-            raise self.error(keys, f"{dotted(keys)} isn't a table", hint)
+            raise self.error(keys, f"{dotted((*self.root, *keys))} isn't a table", hint)
         return value
 
     def read(self, table: Mapping[str, Any], keys: Mapping[str, Key], *path: str) -> dict[str, Any]:
