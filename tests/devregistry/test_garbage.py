@@ -275,7 +275,10 @@ steps = st.lists(
 def test_no_node_that_is_kept_is_ever_lost(
     plan: Sequence[Mapping[str, Any]], untagged: bool, removed: Sequence[str]
 ) -> None:
-    """Whatever was pushed, tagged and untagged: the closure of what stays is there, byte for byte, and only that."""
+    """Whatever was pushed, tagged and untagged: the closure of what stays is there, byte for byte, and only that.
+
+    The layout lists nothing that is gone.
+    """
     with tempfile.TemporaryDirectory() as directory:
         root, pushed = Path(directory), Pushed()
         with serving(root) as registry:
@@ -290,6 +293,8 @@ def test_no_node_that_is_kept_is_ever_lost(
         found = {Digest(f"sha256:{path.name}"): path.read_bytes() for path in root.glob("a/blobs/sha256/*")}
         assert found.keys() == pushed.closure(untagged=untagged)
         assert all(Digest.of(data) == digest for digest, data in found.items())
+        listed = [Manifest(mediatype.OCI_INDEX, path.read_bytes()).manifests for path in root.glob(f"a/{INDEX}")]
+        assert {descriptor.digest for entries in listed for descriptor in entries} <= found.keys()
         with serving(root) as registry:
             for manifest in pushed.manifests:
                 status = ask(registry, "GET", f"/v2/a/manifests/{manifest.digest}").status
