@@ -131,7 +131,7 @@ def test_one_that_fails_leaves_the_others_finished(layout: Path, end: str) -> No
 
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_rerun_copies_from_whoever_has_it(two: tuple[Served, Served], layout: Path, whole: int) -> None:
-    """Where one of the repositories has this very version and source, nothing is built: the others get it from there."""
+    """Where one of them has this very version and source, nothing is built: the others get it from there."""
     there, empty = (two[whole], two[1 - whole])
     done = go(there, [f"{there.host}/team/hello"], layout)
     spec = spec_for([f"{served.host}/team/hello" for served in two], layout)
