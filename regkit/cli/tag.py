@@ -1,4 +1,4 @@
-"""`regkit tag ls|set|rm`."""
+"""`regkit tag ls|set|rm|explain`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.output import table, write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.tags import Removal
@@ -90,6 +90,34 @@ def remove(
         if not yes:
             _confirm(removals)
         remove_tags(session, removals)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME[:TAG]", help="A repository, or one tag in it.")],
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Explain what a publish of this version, tag or branch would do instead."),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+) -> None:
+    """Tell for each tag which rule made it, or holds it back; one that a rule would have elsewhere is `wrong`."""
+    from regkit.errors import UsageError
+    from regkit.oci.reference import Reference
+    from regkit.ops.explain import explain_tags
+    from regkit.ops.versions import parse_release
+
+    reference = Reference.parse(name)
+    if reference.digest is not None:
+        raise UsageError(f"{name} names a digest, and the rules are for tags", hint="write registry/repository:tag")
+    release = parse_release(version) if version else None
+    with globals_of(ctx).session() as session:
+        found = explain_tags(session, reference, release)
+    if form is Format.json:
+        write_json({"schema": 1, "name": reference.name, "tags": [each.to_json() for each in found]})
+    else:
+        write_lines(table([("TAG", "", "WHY"), *((each.tag, each.verdict, each.reason) for each in found)]))
 
 
 def _describe(removal: Removal) -> str:
