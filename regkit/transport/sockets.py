@@ -27,12 +27,17 @@ class Sockets(httpcore.SyncBackend):
     def __init__(self) -> None:
         self._streams: defaultdict[tuple[str, int], list[httpcore.NetworkStream]] = defaultdict(list)
         self._lock = threading.Lock()
+        self._closed = False
 
     def open(self, host: str, port: int) -> None:
         """Open one for a request to come; raise httpcore's errors."""
         stream = super().connect_tcp(host, port, timeout=CONNECT_LIMIT)
         with self._lock:
-            self._streams[host, port].append(stream)
+            late = self._closed
+            if not late:
+                self._streams[host, port].append(stream)
+        if late:
+            stream.close()
 
     def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.NetworkStream:
         """Give one that was opened ahead, else a new one."""
@@ -42,8 +47,9 @@ class Sockets(httpcore.SyncBackend):
         return _Stream(stream or super().connect_tcp(host, port, *args, **options))
 
     def close(self) -> None:
-        """Close what nobody took."""
+        """Close what nobody took, also what is being opened at this moment."""
         with self._lock:
+            self._closed = True
             streams = [stream for opened in self._streams.values() for stream in opened]
             self._streams.clear()
         for stream in streams:

@@ -80,6 +80,17 @@ def test_what_was_opened_in_vain_is_closed(server: Counting) -> None:
     assert server.requests == 0
 
 
+def test_what_is_opened_after_the_end_is_closed(server: Counting) -> None:
+    """A connection that a thread was opening while the session ended isn't left behind."""
+    session = Session()
+    with session:
+        pass
+    session.open_ahead(server.host)
+
+    assert server.closed.acquire(timeout=10)
+    assert server.requests == 0
+
+
 def test_a_host_that_is_not_there_is_no_failure_yet() -> None:
     """Opening ahead is only a favour: the request itself says what is wrong."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
