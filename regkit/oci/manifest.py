@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
-from regkit.errors import ProtocolError
+from regkit.errors import ProtocolError, Refused
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -62,7 +62,12 @@ class Manifest:
 
     @cached_property
     def config(self) -> Descriptor | None:
-        """An image's configuration; None for an index."""
+        """An image's configuration; None for an index; Refused for Docker's schema 1, which has none."""
+        if self.media_type in (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED):
+            raise Refused(
+                f"the manifest {self.digest} is of Docker's schema 1, which has neither sizes nor a configuration",
+                hint="push it anew with a client of this decade: that makes an image of schema 2 of it",
+            )
         return None if self.is_index else Descriptor.from_json(self.document.get("config"))
 
     @cached_property

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regkit.errors import ProtocolError
+from regkit.errors import ProtocolError, Refused
 from regkit.oci import layout, mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -227,3 +227,12 @@ def test_a_referrer() -> None:
     assert typed.artifact_type == "application/x"
     index = assemble_index((), {})
     assert (index.subject, index.artifact_type, index.as_referrer) == (None, None, index.descriptor)
+
+
+@pytest.mark.parametrize("kind", [mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED])
+def test_schema_1_is_refused_where_its_content_is_wanted(kind: str) -> None:
+    """It can be read and shown as bytes, but it describes nothing: a sentence says so."""
+    manifest = Manifest.parse(b'{"schemaVersion": 1, "fsLayers": []}', kind)
+
+    with pytest.raises(Refused, match="schema 1"):
+        _ = manifest.blobs
