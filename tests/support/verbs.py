@@ -51,10 +51,8 @@ class Verb:
     last: frozenset[Ability] = frozenset()
     """What it does at its end: where that is refused, the exit code is 8, and `left` is what stands then."""
     left: After = unchanged
-    refusal: int = 9
-    """The exit code where what it needs is refused."""
     refused: Mapping[Ability, After] = field(default_factory=dict)
-    """What stands then, where that isn't all as it was."""
+    """What stands where what it needs is refused, unless that is all as it was."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.arguments}"
@@ -252,7 +250,7 @@ VERBS = (
     Verb("index remove", "{app}:1.2 --platform linux/arm64", frozenset({WRITE, MOVE}), printed("1.2"), children(0)),
     Verb("index annotate", "{app}:1.2 --annotation k=v", frozenset({WRITE, MOVE}), printed("1.2"), children(0, 1)),
     Verb("verify", f"{{app}}:1.2.3 --blobs --platforms {','.join(PLATFORMS)}"),
-    Verb("verify", "{app}:single", frozenset({IMAGE}), refusal=7),
+    Verb("verify", "{app}:single", frozenset({IMAGE})),
     Verb("diff", "{app}:1.2.3 oci:{old}:built --detailed-exitcode"),
     Verb("referrers", "{app}:1.2.3 --format json", right=lambda p, out: p.signature.digest in out),
     Verb("caps", "{app} --format json", right=lambda p, out: p.host in out),
