@@ -142,10 +142,15 @@ def _trees(session: Session, locations: list[Location], platform: Platform | Non
 
 
 def read_names(names: list[str]) -> Iterator[str]:
-    """Give the names, those on stdin where one is `-`."""
+    """Give the names, those on stdin where one is `-`; raise UsageError where nothing comes there."""
+    from regkit.errors import UsageError
+
     for name in names:
         if name == "-":
-            yield from (line.strip() for line in sys.stdin if line.strip())
+            given = [line.strip() for line in sys.stdin if line.strip()]
+            if not given:
+                raise UsageError("nothing came on stdin, where '-' reads names from", hint="write one on each line")
+            yield from given
         else:
             yield name
 

@@ -39,6 +39,8 @@ def read_document(raw: bytes, media_type: str | None = None) -> Manifest:
             f"{media_type!r} isn't the media type of a manifest",
             hint=f"known are {', '.join(sorted(mediatype.MANIFESTS))}",
         )
+    if not raw.strip():
+        raise UsageError("this can't be pushed: the document is empty", hint="give a manifest, as `manifest get` does")
     try:
         manifest = Manifest.parse(raw)
         document = manifest.document
@@ -62,7 +64,10 @@ def put_manifest(session: Session, location: Location, manifest: Manifest) -> Di
     """
     tag, digest = _names(location)
     if digest is not None and Digest.of(manifest.raw, digest.algorithm) != digest:
-        raise ContentMismatch(f"the document has the digest {manifest.digest}, not {digest}")
+        raise ContentMismatch(
+            f"the document has the digest {manifest.digest}, not {digest}",
+            hint="its bytes count: a blank more is another digest; without one in the name it is put by its own",
+        )
     with location.open(session, create=True) as target:
         descriptor = Descriptor(manifest.media_type, digest or manifest.digest, len(manifest.raw))
         target.push(descriptor, Bytes(manifest.raw), tag)
@@ -135,7 +140,8 @@ def find_blob(session: Session, location: Location) -> Descriptor:
     with location.open(session) as target:
         size = target.size(digest)
     if size is None:
-        raise NotFound(f"{at_digest(location, digest)} isn't there: no blob has this digest")
+        hint = "check the digest, and that this login may see it; `regkit manifest get` reads a manifest"
+        raise NotFound(f"{at_digest(location, digest)} isn't there: no blob has this digest", hint=hint)
     return Descriptor(BLOB, digest, size)
 
 

@@ -146,6 +146,8 @@ class _Copy:
             refusal = self._destination.refuses(node.manifest)
             if refusal is not None:
                 raise refusal
+        if blank is not None:
+            self._new = blank() and not standing
         transfer = Transfer(self._session, self._source, self._destination, new=self._new)
         absent = transfer.absent(graph.nodes)
         blobs = transfer.blobs_of(absent)
@@ -170,6 +172,9 @@ class _Copy:
         outcome = _occupied(tag, digest)
         self._session.report(TagKept(tag, outcome.kept))
         return outcome
+
+    def _is_blank(self) -> bool:
+        return isinstance(self._destination, Repository) and self._destination.is_blank()
 
     def _open_ahead(self, blobs: int) -> None:
         """Connect to where blobs will go while the rest of the manifests is read."""

@@ -10,6 +10,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.inspect import choose, only_entry
+from regkit.targets.local import LocalTarget
 from regkit.targets.location import Location
 from regkit.transport.session import Session
 
@@ -23,7 +24,10 @@ def resolve(session: Session, location: Location, platform: Platform | None = No
         name = location.identifier or only_entry(target)
         found = target.resolve(name)
         if found is None:
-            raise NotFound(f"{location} isn't there", hint="check the name, and that this login may see it")
+            hint = "check the name, and that this login may see it"
+            raise NotFound(
+                f"{location} isn't there", hint=target.known_names if isinstance(target, LocalTarget) else hint
+            )
         if platform is None or not found.is_index:
             return found
         return choose(str(location), target.manifest(found.digest), platform)

@@ -20,6 +20,8 @@ from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource
 
 _VERSION = "1.0.0"
+_SHOWN = 20
+"""How many names a hint lists."""
 
 
 class LocalTarget(ABC):
@@ -60,6 +62,13 @@ class LocalTarget(ABC):
             return listed
         return tuple(r for r in listed if REF_NAME in r.annotations or self._subject_of(r.digest) is None)
 
+    @property
+    def known_names(self) -> str:
+        """A hint for who asked for something else."""
+        names = self.tags()
+        more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return f"it has: {', '.join(names[:_SHOWN]) or 'nothing with a name'}{more}"
+
     def resolve(self, name: str) -> Descriptor | None:
         """Find a tag among its names, or a digest among its content."""
         known = self._known(name)
@@ -87,7 +96,7 @@ class LocalTarget(ABC):
         known = self._known(name)
         digest = known.digest if known else digest_or_none(name)
         if digest is None:
-            raise NotFound(f"{self.name} has no tag {name!r}")
+            raise NotFound(f"{self.name} has no tag {name!r}", hint=self.known_names)
         if known is not None:
             return Manifest.parse(self._read(digest), known.media_type)
         manifest = self._as_manifest(digest)

@@ -9,7 +9,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import BinaryIO, Self, TypeVar, cast
 
-from regkit.errors import AccessDenied, Interrupted, RegkitError, Unavailable
+from regkit.errors import AccessDenied, Interrupted, NotFound, RegkitError, Unavailable
 from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -21,10 +21,10 @@ from regkit.protocol.flow import Flow, Source
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest, put_tagged
 from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag, list_referrers, subject_of
 from regkit.protocol.retry import delay
-from regkit.protocol.tag import delete_tag, list_tags
+from regkit.protocol.tag import delete_tag, has_no_tags, list_tags
 from regkit.protocol.upload import Upload, cancel_upload, mount_blob, post_blob
 from regkit.targets.resumed import Resumed
-from regkit.targets.target import Target
+from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource, read_all
 from regkit.transport.session import Session
 
@@ -87,7 +87,12 @@ class Repository:
 
     def manifest(self, name: str) -> Manifest:
         """Read a manifest; raise NotFound, or ContentMismatch."""
-        return self._run(get_manifest(self._path, name))
+        try:
+            return self._run(get_manifest(self._path, name))
+        except NotFound as error:
+            lists = "" if digest_or_none(name) else f"; `regkit tag ls {self.name}` lists its tags"
+            hint = f"check the name, and that this login may see it{lists}"
+            raise NotFound(error.message, hint=hint) from None
 
     def fetch(self, descriptor: Descriptor) -> Source:
         """Give content that is read as a stream, checked on the way; each `open()` asks the registry anew.
@@ -114,6 +119,10 @@ class Repository:
     def tags(self) -> tuple[str, ...]:
         """List all tags; a repository that doesn't exist yet has none."""
         return self._run(list_tags(self._path))
+
+    def is_blank(self) -> bool:
+        """Ask for one tag: where there is none, hardly any content can be there; False where that stays open."""
+        return self._run(has_no_tags(self._path))
 
     def admit(self) -> tuple[str, ...]:
         """List all tags, with credentials that may also push; raise what keeps us out, before work is done."""

@@ -64,3 +64,25 @@ def test_what_is_not_there(served: Served) -> None:
     name = f"{served.host}/team/hello"
 
     assert f"regkit: error: {name}:9 isn't there" in fails("resolve", f"{name}:1", f"{name}:9", code=5)
+
+
+@pytest.mark.parametrize(
+    "verb", [("resolve",), ("verify",), ("inspect",), ("manifest", "get"), ("blob", "head"), ("caps",)]
+)
+def test_nothing_on_stdin(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    """A list of names that is empty is a mistake upstream, not success."""
+    done = piped(*verb, "-", given=b"\n", home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"nothing came on stdin" in done.stderr
+
+
+def test_what_is_not_there_is_told_with_a_way_on(tmp_path: Path) -> None:
+    """Where a registry's tags are listed, or what a layout has instead; each with exit code 5."""
+    layout = f"ocidir://{attested_layout(tmp_path / 'layout', 'linux/amd64')}"
+    with serving() as served:
+        for verb in (("manifest", "get"), ("verify",), ("referrers",), ("inspect",)):
+            shown = fails(*verb, f"{served.host}/a:1", code=5)
+            assert f"hint: check the name, and that this login may see it; `regkit tag ls {served.host}/a`" in shown
+            assert "hint: it has: built" in fails(*verb, f"{layout}:other", code=5)
+    assert "hint: it has: built" in fails("resolve", f"{layout}:other", code=5)

@@ -73,6 +73,8 @@ def test_the_media_type_of_a_document(document: object, media_type: str | None, 
 @pytest.mark.parametrize(
     ("raw", "media_type", "said"),
     [
+        (b"", None, "the document is empty"),
+        (b"\n", None, "the document is empty"),
         (b"{", None, "isn't valid JSON"),
         (b"[]", None, "isn't a JSON object"),
         (b"{}", None, "doesn't tell what it is"),

@@ -105,6 +105,19 @@ def test_skopeo_reads_our_archive(stage: Stage, archive: Path, tmp_path: Path) -
         check_content(found, found.manifest(child.digest))
 
 
+def test_names_with_slashes_and_a_colon(stage: Stage, tmp_path: Path) -> None:
+    """What skopeo gives a layout and an archive as a name, regkit reads by it, and the other way round."""
+    name = "example.org/team/hello:1.2"
+    for kind, place in (("oci", tmp_path / "layout"), ("oci-archive", tmp_path / "a.tar")):
+        output_of(peer("skopeo", "copy", "--all", f"oci:{stage.layout.root}:built", f"{kind}:{place}:{name}"))
+        shown = output_of(regkit("resolve", f"{kind}:{place}:{name}"))
+        assert shown.endswith(f"@{stage.index.digest}\n")
+        theirs, ours = f"{kind}:{place}:{name}", f"{kind}:{place}-ours:{name}"
+        output_of(regkit("copy", theirs, ours))
+        read = output_of(peer("skopeo", "inspect", "--raw", ours))
+        assert read.encode() == stage.index.raw
+
+
 def test_regctl_and_oras_read_our_archive(stage: Stage, archive: Path) -> None:
     """Both push it to a registry, with its digests."""
     plain = f"reg={stage.host},tls=disabled"

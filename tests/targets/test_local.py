@@ -153,3 +153,17 @@ def test_names_of_other_tools(tmp_path: Path) -> None:
     again = Layout(tmp_path)
     assert again.tags() == ("example.org/a/b:1",)
     assert again.manifest("example.org/a/b:1") == INDEX
+
+
+def test_a_hint_names_what_there_is() -> None:
+    """Twenty names at most; nothing where there is none."""
+    target = Memory()
+    assert target.known_names == "it has: nothing with a name"
+    index = assemble_index((), {})
+    names = [f"n{number}" for number in range(22)]
+    for name in names:
+        target.push(index.descriptor, Bytes(index.raw), name)
+
+    with pytest.raises(NotFound) as caught:
+        target.manifest("other")
+    assert caught.value.hint == f"it has: {', '.join(names[:20])}, and 2 more"
