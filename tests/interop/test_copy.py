@@ -275,3 +275,46 @@ def test_a_layout_that_skopeo_wrote_has_the_right_bytes(pair: Pair, tmp_path: Pa
 
     assert output_of(peer("crane", "manifest", there)) == raw
     assert digest_of(there) == Digest.of(raw.encode())
+
+
+def test_docker_archives_in_both_directions(pair: Pair, tmp_path: Path) -> None:
+    """What skopeo saved of an image on one registry regkit brings to the other, and the other way round.
+
+    Skopeo saves plain layers, and regkit pushes them as what they are; crane takes every layer for gzip and calls the
+    image broken, which others read.
+    """
+    source, theirs, ours = f"{pair.new.host}/saved:1", f"{pair.old.host}/saved:theirs", f"{pair.old.host}/saved:ours"
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", source))
+    by_skopeo, by_regkit = (f"docker-archive:{tmp_path / who}.tar:example.org/hello:1" for who in ("skopeo", "regkit"))
+    options = ("--override-arch", "amd64", "copy", "--src-tls-verify=false")
+    output_of(peer("skopeo", *options, f"docker://{source}", by_skopeo))
+    output_of(regkit("copy", "--platform", "linux/amd64", source, by_regkit))
+
+    output_of(regkit("copy", by_skopeo, theirs))
+    output_of(peer("skopeo", "copy", "--dest-tls-verify=false", by_regkit, f"docker://{ours}"))
+
+    config = output_of(peer("crane", "config", "--platform", "linux/amd64", source))
+    for name in (theirs, ours):
+        assert output_of(peer("crane", "config", name)) == config
+        assert output_of(regkit("verify", name, "--blobs")).startswith("good: ")
+        out = f"oci:{tmp_path / 'out'}:{name.rpartition(':')[2]}"
+        output_of(peer("skopeo", "copy", "--src-tls-verify=false", f"docker://{name}", out))
+    (layer, _) = json.loads(output_of(peer("crane", "manifest", theirs)))["layers"]
+    assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
+    assert "gzip: invalid header" in peer("crane", "validate", "--remote", theirs).stderr
+
+
+def test_oci_archives_in_both_directions(pair: Pair, tmp_path: Path) -> None:
+    """Every platform, with the digest that the release has."""
+    source, theirs, ours = f"{pair.old.host}/packed:1", f"{pair.new.host}/packed:theirs", f"{pair.new.host}/packed:ours"
+    output_of(regkit("copy", f"ocidir://{pair.layout}:built", source))
+    by_skopeo, by_regkit = (f"oci-archive:{tmp_path / who}.tar:1" for who in ("skopeo", "regkit"))
+    output_of(peer("skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{source}", by_skopeo))
+    output_of(regkit("copy", source, by_regkit))
+
+    output_of(regkit("copy", by_skopeo, theirs))
+    output_of(peer("skopeo", "copy", "--all", "--dest-tls-verify=false", by_regkit, f"docker://{ours}"))
+
+    for name in (theirs, ours):
+        assert digest_of(name) == pair.digest
+        validate(name, PLATFORMS)

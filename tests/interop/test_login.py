@@ -77,6 +77,7 @@ def reads(tool: str, registry: RunningRegistry) -> tuple[str, ...]:
         "crane": ("crane", "digest", name),
         "skopeo": ("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"),
         "oras": ("oras", "manifest", "fetch", "--plain-http", name),
+        "regctl": ("regctl", "--host", f"reg={registry.host},tls=disabled", "manifest", "head", name),
     }[tool]
 
 
@@ -120,7 +121,7 @@ def with_helper(home: Path, registry: RunningRegistry, key: str) -> dict[str, st
 every_tool = pytest.mark.parametrize("tool", ["crane", "skopeo", "oras"])
 
 
-@every_tool
+@pytest.mark.parametrize("tool", ["crane", "skopeo", "oras", "regctl"])
 def test_a_peer_uses_what_regkit_keeps(registry: RunningRegistry, home: Path, tool: str) -> None:
     """Before the login the peer is kept out, after it let in, and after the logout kept out again."""
     assert run(home, *reads(tool, registry)).returncode != 0
@@ -161,6 +162,18 @@ def test_regkit_uses_what_a_peer_keeps(registry: RunningRegistry, home: Path, to
         "allowed": True,
     }
     assert "1.2.3" in output_of(regkit("tag", "ls", f"{registry.host}/app", home=home, env=env)).split()
+
+
+@pytest.mark.parametrize("tool", ["oras", "regctl"])
+def test_peers_that_know_nothing_of_podmans_file(registry: RunningRegistry, home: Path, tool: str) -> None:
+    """With skopeo's login where `REGISTRY_AUTH_FILE` says, oras and regctl stay outside; crane and regkit read it."""
+    path, env = source_of("skopeo", home)
+    output_of(run(home, *logs_in("skopeo", registry, home), given=SECRET))
+
+    assert run(home, *reads(tool, registry), env=env).returncode != 0
+    output_of(run(home, *reads("crane", registry), env=env))
+    said = json.loads(output_of(regkit("whoami", registry.host, "--format", "json", home=home, env=env)))
+    assert (said["user"], said["source"], said["allowed"]) == (USER, str(path), True)
 
 
 @pytest.mark.parametrize(  # skopeo has no notion of `credsStore`

@@ -95,6 +95,27 @@ def test_what_regkit_pushes_others_pull(registry: RunningRegistry, report: Path,
     assert (tmp_path / "by-go" / "report.txt").read_bytes() == REPORT
 
 
+def test_what_the_oras_command_pushes_we_pull(registry: RunningRegistry, report: Path, tmp_path: Path) -> None:
+    """Its artifact is one for oras-py through the bridge, and for regkit, whose copy of it the command pulls."""
+    name, there = f"{registry.host}/team/report:1", f"{registry.host}/team/copy:1"
+    plain = ("--plain-http", "--disable-path-validation", "--artifact-type", KIND)
+    output_of(peer("oras", "push", *plain, name, f"{report}:{KIND}"))
+
+    with Session() as session:
+        oras = client(session, registry.host)
+        manifest = oras.get_manifest(oras.get_container(name))
+        (layer,) = manifest["layers"]
+        (tmp_path / "by-py").write_bytes(oras.get_blob(oras.get_container(name), layer["digest"]).content)
+    output_of(regkit("blob", "get", f"{name}@{layer['digest']}", "--output", tmp_path / "by-regkit"))
+    output_of(regkit("copy", name, there))
+    output_of(peer("oras", "pull", "--plain-http", "--output", tmp_path / "by-go", "--allow-path-traversal", there))
+
+    assert manifest == json.loads(output_of(regkit("manifest", "get", name)))
+    assert manifest["artifactType"] == KIND
+    assert (tmp_path / "by-py").read_bytes() == (tmp_path / "by-regkit").read_bytes() == REPORT
+    assert output_of(regkit("resolve", there)).partition("@")[2] == output_of(regkit("resolve", name)).partition("@")[2]
+
+
 @pytest.fixture
 def tokens() -> Iterator[TokenService]:
     """Give a token service that lets one user push, and everybody pull."""
