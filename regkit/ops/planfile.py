@@ -109,12 +109,12 @@ class SavedPlan:
             build_args=[*build_args, *(name for name in self._strings("buildArgs") if name not in names)],
             own_files=own_files,
         )
-        ref = self._text("ref")
+        ref, notes = self._text("ref"), asked.get("annotations")
         return replace(
             spec,
             release=parse_release(ref) if ref else None,
             commit=self._text("commit"),
-            annotations={str(key): str(value) for key, value in dict(asked.get("annotations") or {}).items()},
+            annotations={str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {},
             tag_intermediates=asked.get("tagIntermediates") is True,
             keep_intermediates=asked.get("keepIntermediates") is True,
             rebuild=asked.get("rebuild") is True,
@@ -137,7 +137,7 @@ class SavedPlan:
                 f"the plan {self.name} is for {planned or 'a build'}, and now it would be {now.index or 'a build'}",
                 hint=_AGAIN,
             )
-        saved = {str(there.get("image")): there for there in self._list(self.document, "destinations")}
+        saved = {there["image"]: there for there in self._destinations()}
         names = [str(name) for name in self._list(self.document, "intermediates")]
         return replace(
             now,
@@ -145,6 +145,16 @@ class SavedPlan:
                 _approve(there, saved.get(there.image.name), names, planned) for there in now.destinations
             ),
         )
+
+    def _destinations(self) -> list[dict[str, Any]]:
+        found = self._list(self.document, "destinations")
+        kinds = {"image": str, "tags": list, "standing": dict}
+        for there in found:
+            if not isinstance(there, dict) or any(not isinstance(there.get(k), kind) for k, kind in kinds.items()):
+                raise UsageError(f"{self.name} isn't a plan: 'destinations' are something else", hint=_AGAIN)
+            if not all(isinstance(tag, dict) and isinstance(tag.get("tag"), str) for tag in there["tags"]):
+                raise UsageError(f"{self.name} isn't a plan: 'tags' are something else", hint=_AGAIN)
+        return found
 
     def _list(self, document: Mapping[str, Any], key: str) -> list[Any]:
         found = document.get(key)
@@ -160,12 +170,13 @@ class SavedPlan:
         return found if isinstance(found, str) and found else None
 
 
-def _approve(there: Destination, saved: Any, names: Sequence[str], planned: str | None) -> Destination:
-    if not isinstance(saved, dict) or not isinstance(saved.get("standing"), dict):
+def _approve(
+    there: Destination, saved: Mapping[str, Any] | None, names: Sequence[str], planned: str | None
+) -> Destination:
+    if saved is None:
         raise UsageError(f"the plan says nothing of {there.image.name}", hint=_AGAIN)
     decisions = tuple(
-        TagDecision(str(tag.get("tag")), tag.get("moves") is True, str(tag.get("reason")))
-        for tag in saved.get("tags", ())
+        TagDecision(tag["tag"], moves=tag.get("moves") is True, reason=str(tag.get("reason"))) for tag in saved["tags"]
     )
     for tag in (*(decision.tag for decision in decisions), *names):
         before, stands = saved["standing"].get(tag), there.standing.get(tag)
