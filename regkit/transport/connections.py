@@ -53,7 +53,7 @@ class Connections:
     """All that is open, shared by threads; `abort()` ends all that is under way."""
 
     def __init__(self, ca_file: Path | None = None, ca_files: Mapping[str, Path] | None = None) -> None:
-        self.aborted = False
+        self.aborted = self._closed = False
         self._ca_file, self._ca_files = ca_file, ca_files or {}
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -88,7 +88,7 @@ class Connections:
         scheme, host = urlsplit(url)[:2]
         with self._lock:
             idle = self._idle[f"{scheme}://{host}"]
-            if len(idle) < MAX_IDLE:
+            if len(idle) < MAX_IDLE and not self._closed:
                 idle.append(transport)
                 return
         transport.close()
@@ -104,8 +104,9 @@ class Connections:
                 socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle; what is in use now, when it's given back."""
         with self._lock:
+            self._closed = True
             transports = [transport for idle in self._idle.values() for transport in idle]
             self._idle.clear()
         for transport in transports:
