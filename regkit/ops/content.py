@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +11,7 @@ from typing import BinaryIO
 
 from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UsageError
 from regkit.events import Note
+from regkit.files import cant_write, write_whole
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -154,9 +152,20 @@ def opened_blob(session: Session, location: Location) -> Iterator[BinaryIO]:
 
 
 def save_blob(session: Session, location: Location, path: Path) -> None:
-    """Write a blob to a file that is there whole or not at all; raise UsageError where it can't be written."""
-    with opened_blob(session, location) as stream, _written(path) as output:
-        shutil.copyfileobj(stream, output, _PIECE)
+    """Write a blob to a file that is there whole or not at all; raise UsageError where it can't be written.
+
+    A symbolic link is followed; what is no plain file, a pipe say, is written as it is.
+    """
+    with opened_blob(session, location) as stream:
+        pieces = iter(lambda: stream.read(_PIECE), b"")
+        if path.is_file() or not path.exists():
+            write_whole(path.resolve(), pieces)
+            return
+        try:
+            with path.open("wb") as output:
+                output.writelines(pieces)
+        except OSError as error:
+            raise cant_write(path, error) from None
 
 
 def push_blob(session: Session, location: Location, source: Source) -> Digest:
@@ -210,25 +219,3 @@ def _standing(target: Target) -> dict[str, Manifest | Descriptor]:
 
     tags = target.tags()
     return {tag: there for tag, there in zip(tags, each(read, tags), strict=True) if there is not None}
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when all is written; what is no plain file, a pipe say, is written as it is."""
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as output:
-                yield output
-            return
-        temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.partial")
-        try:
-            with temporary.open("xb") as output:
-                yield output
-                output.flush()
-                os.fsync(output.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror}") from None

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, UsageError
+from regkit.files import cant_write, write_whole
 from regkit.oci import layout
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.protocol.flow import Bytes, Source
 from regkit.targets.local import LocalTarget, bounded, read_layout
-from regkit.targets.partial import Partial, cant_write
 
 
 class Layout(LocalTarget):
@@ -97,15 +97,8 @@ def write_atomically(path: Path, source: Source) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cant_write(path.parent, error) from error
-    partial = Partial(path)
-    try:
-        with partial.dup() as output, source.open() as stream:
-            offset = 0
-            while data := stream.read(1 << 20):
-                offset = output.write(data, offset)
-        partial.commit()
-    finally:
-        partial.discard()
+    with source.open() as stream:
+        write_whole(path, iter(lambda: stream.read(1 << 20), b""))
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from regkit.errors import ContentMismatch, ProtocolError, UsageError
+from regkit.files import Partial
 from regkit.protocol.flow import Source
 from regkit.targets.gunzip import MAGIC, Gunzip
-from regkit.targets.partial import Partial
 
 _MAX_MEMBERS = 65_536
 _MAX_HEADER = 1 << 20

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from regkit.errors import UsageError
+from regkit.files import write_whole
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import HELPER_LIMIT, docker_config_file
 from regkit.transport.credentials_config import Config, key_of, parse_document, place, read_file
@@ -90,19 +90,7 @@ def _change(path: Path, change: Callable[[_Document], None]) -> None:
 
 def _write(path: Path, document: _Document) -> None:
     """Write a file of mode 0600 in one step."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent="\t")
-            file.write("\n")
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
+    write_whole(path, [json.dumps(document, indent="\t").encode() + b"\n"], mode=0o600)
 
 
 @contextmanager

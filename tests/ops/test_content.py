@@ -258,6 +258,18 @@ def test_a_blob_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [(path.name, path.read_text()) for path in file.parent.iterdir()] == [("blob", "before")]
 
 
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    """What it leads to is replaced, not the link."""
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(file)
+    with serving() as served:
+        push_blob(served.session, at(served, ""), Bytes(DATA))
+        for _ in range(2):
+            save_blob(served.session, at(served, f"@{BLOB.digest}"), link)
+
+    assert (link.is_symlink(), file.read_bytes()) == (True, DATA)
+
+
 def test_a_blob_goes_into_a_pipe_as_it_is(tmp_path: Path) -> None:
     """What is no plain file is written, not replaced."""
     pipe = tmp_path / "pipe"

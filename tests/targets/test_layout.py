@@ -293,12 +293,16 @@ def test_an_index_file_that_is_a_directory(tmp_path: Path) -> None:
 
 
 def test_no_digest_leads_out_of_the_directory(tmp_path: Path) -> None:
-    """What has a colon is a digest, and only a checked one becomes a path."""
-    write(tmp_path, {"manifests": []})
+    """Only a checked digest becomes a path: what is none is a name, and nothing has that."""
+    root = tmp_path / "root"
+    root.mkdir()
+    write(root, {"manifests": []})
+    (tmp_path / "outside").write_bytes(canonical_json({"manifests": []}))
 
-    for name in ("sha256:../../../etc/passwd", "x:y"):
-        with pytest.raises(UsageError, match="not a digest"):
-            Layout(tmp_path).resolve(name)
+    for name in ("sha256:../../../outside", "sha256:../../outside", "x:y"):
+        assert Layout(root).resolve(name) is None
+        with pytest.raises(NotFound, match="has no tag"):
+            Layout(root).manifest(name)
 
 
 def test_sha512(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from regkit.errors import UsageError
+from regkit.errors import RegkitError, UsageError
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import Credentials
 from regkit.transport.credentials_store import erase_login, lend, store_login
@@ -142,7 +142,7 @@ def test_a_failed_write_leaves_the_old_file(env: dict[str, str]) -> None:
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
     try:
-        with pytest.raises(UsageError, match=r"config\.json can't be written: File too large"):
+        with pytest.raises(RegkitError, match=r"config\.json can't be written: File too large"):
             store_login(env, "a.test", LOGIN)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

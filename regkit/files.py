@@ -1,4 +1,4 @@
-"""Files that aren't there before they are whole."""
+"""Files that aren't there before they are whole: the one place that writes any which somebody else may read."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import errno
 import os
 import secrets
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from regkit.errors import RegkitError
+from regkit.errors import RegkitError, UsageError
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
 
 class Partial:
     """What will be `path`: written at offsets, from any thread, then put in its place at once, or never.
 
-    A symbolic link is replaced, not followed. Until it is whole it has no name where the file system allows that, so
+    It gets `mode`, else that of the file which was there, else what the umask leaves. A symbolic link is replaced, not
+    followed. Until it is whole it has no name where the file system allows that, so
     that not even SIGKILL leaves it behind.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor, self._named = _create(self.path)
+    def __init__(self, path: Path, mode: int | None = None) -> None:
+        self.path, self._mode = path, mode
+        self._descriptor, self._named = _create(self.path, 0o666 if mode is None else mode)
         self._lock = threading.Lock()
 
     def dup(self) -> PartialHandle:
@@ -34,9 +37,9 @@ class Partial:
             return PartialHandle(os.dup(self._descriptor), self.path)
 
     def commit(self) -> None:
-        """Put it in its place, whole also after a crash of the machine; keep the mode of the file that was there."""
+        """Put it in its place, whole also after a crash of the machine."""
         try:
-            if self.path.is_file() and not self.path.is_symlink():
+            if self._mode is None and self.path.is_file() and not self.path.is_symlink():
                 os.fchmod(self._descriptor, self.path.stat().st_mode & 0o7777)
             os.fsync(self._descriptor)
             if self._named is None:
@@ -97,9 +100,25 @@ class PartialHandle:
         os.ftruncate(self._descriptor, size)
 
 
+def write_whole(path: Path, pieces: Iterable[bytes], mode: int | None = None) -> None:
+    """Write a file that is there whole or not at all, also after a crash; raise UsageError where it can't be there."""
+    partial = Partial(path, mode)
+    try:
+        with partial.dup() as output:
+            offset = 0
+            for piece in pieces:
+                offset = output.write(piece, offset)
+        partial.commit()
+    finally:
+        partial.discard()
+
+
 def cant_write(path: Path, error: OSError) -> RegkitError:
-    """Say which file can't be written, and why."""
-    return RegkitError(f"{path} can't be written: {error.strerror or error}")
+    """Say which file can't be written, and why: a UsageError, except where there is no room."""
+    message = f"{path} can't be written: {error.strerror or error}"
+    if error.errno in _NO_ROOM:
+        return RegkitError(message, hint="make room, or choose another place")
+    return UsageError(message, hint=f"check that {path.parent} is a directory that you may write to")
 
 
 def _give_name(descriptor: int, path: Path) -> Path:
@@ -114,17 +133,17 @@ def _give_name(descriptor: int, path: Path) -> Path:
     return named
 
 
-def _create(path: Path) -> tuple[int, Path | None]:
+def _create(path: Path, mode: int) -> tuple[int, Path | None]:
     """Open a file without a name in the directory of `path`, else one with a temporary name."""
     try:
         if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").is_dir():
             try:
-                return os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), None
+                return os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode), None
             except OSError as error:
                 if error.errno not in _NO_TMPFILE:
                     raise
         named = _temporary_name(path)
-        return os.open(named, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666), named
+        return os.open(named, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode), named
     except OSError as error:
         raise cant_write(path, error) from error
 
