@@ -23,7 +23,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class Reader(io.BufferedReader):
-    """A socket's reader, with what cheroot asks for. Its own is Python down to the last byte (ADR 0204)."""
+    """A socket's reader, with what cheroot asks for. Its own is Python down to the last byte (ADR 0201)."""
 
     bytes_read = 0  # cheroot's statistics, which are off
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.measure import RUNS, Command, compare
+from tests.bench.registry import measure as registry_rows
 from tests.support.command import clean_environment
 from tests.support.layouts import make_layout
 from tests.support.memory import peak_memory
@@ -50,6 +51,7 @@ def measure(root: Path) -> Iterator[Row]:
     with distribution(root / "registry") as registry:
         yield push_far_away(root, registry.host)
         yield from memory(root, registry.host)
+    yield from (_row(work, found.ours, found.theirs, found.ratio, bar) for work, found, bar in registry_rows(root))
 
 
 def start(root: Path) -> Row:
