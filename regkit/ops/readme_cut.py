@@ -52,12 +52,13 @@ def _needed(document: Document, line: int) -> Iterator[str]:
 def _within(document: Document, limit: int, end: str) -> str:
     """Cut the first block between two words, if it's a paragraph; else leave all of it out."""
     first = document.blocks[0] if document.blocks else None
-    room = limit - size_of(_joined(".", end)) + 1
-    if first is not None and first.prose and room > 0:
+    if first is not None and first.prose:
+        definitions = tuple(_needed(document, first.end))
+        room = max(0, limit - size_of(_joined(".", end, *definitions)) + 1)
         begun = "".join(document.lines[first.start : first.end]).encode()[:room].decode(errors="ignore")
-        words = begun.rstrip().rpartition(" ")
-        if words[0].strip():
-            return _joined(words[0].strip(), end)
+        words = begun.rstrip().rpartition(" ")[0].strip()
+        if words:
+            return _joined(words, end, *_needed(read(_joined(words, *definitions)), 1 + words.count("\n")))
     return _joined(end) if size_of(_joined(end)) <= limit else ""
 
 
