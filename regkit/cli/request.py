@@ -44,7 +44,7 @@ class Request:
         from regkit.oci.reference import Reference
 
         if not self.names:
-            raise UsageError("Missing option '--image'", hint="give the repository to publish to")
+            raise UsageError("Missing option '--image'", hint="name the repository to publish to; see --help")
         return tuple(dict.fromkeys(Reference.parse_name(name) for name in self.names))
 
     def spec(self, session: Session, own_files: Sequence[Path] = ()) -> PublishSpec:

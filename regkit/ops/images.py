@@ -128,9 +128,10 @@ class _Found(NamedTuple):
 
 
 def read_location(text: str) -> Location:
-    """Read what `--from` names: a directory that exists, or begins with a dot or a slash, is a layout.
+    """Read what `--from` names: a directory that exists, a path that begins with a dot or a slash, or a bare word.
 
-    All else is a location as everywhere. Raise UsageError, also for a file whose kind isn't told.
+    All else is a location as everywhere: an image of Docker Hub needs its tag. Raise UsageError, also for a file whose
+    kind isn't told.
     """
     path = Path(text)
     try:
@@ -142,7 +143,7 @@ def read_location(text: str) -> Location:
             f"{text} is a file, and nothing says what it holds",
             hint=f"write oci-archive:{text} or docker-archive:{text}",
         )
-    if is_directory or text.startswith(("/", ".")):
+    if is_directory or text.startswith(("/", ".")) or not set(text) & set(":@/"):
         return Location(path, None)
     return Location.parse(text)
 

@@ -175,7 +175,7 @@ def test_platform_that_a_layout_lacks(registry: RunningRegistry, work: Path) -> 
     )
 
     assert_one_sentence(
-        done, 5, "there is no image for linux/arm/v6 in what is to be published", "there are: linux/amd64"
+        done, 5, "there is no image for linux/arm/v6 in ocidir://layout", "there are: linux/amd64"
     )
     assert registry.writes(mark) == []
 
