@@ -23,7 +23,7 @@ def nameless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("nameless")
 def test_a_mode_that_is_asked_for(tmp_path: Path) -> None:
     """It holds from the first byte on, whatever the umask, and whatever the file had before."""
-    path, seen = tmp_path / "x", []
+    path, seen = tmp_path / "x", list[int]()
 
     def pieces() -> Iterator[bytes]:
         seen.extend(other.stat().st_mode & 0o777 for other in tmp_path.iterdir() if other != path)

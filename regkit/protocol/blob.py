@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from regkit.errors import ContentMismatch, ProtocolError, Unavailable
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, Unavailable
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.protocol.flow import Flow, Request, Response, Scope, Source, expect, printable
@@ -103,8 +103,17 @@ def push_blob(repository: str, descriptor: Descriptor, source: Source, upload: U
         if status not in _LOST or attempt == UPLOAD_TRIES:
             if isinstance(answer, Unavailable):
                 raise answer
-            expect(answer, what=f"upload the blob {descriptor.digest} to {repository}")
+            _give_up(answer, f"upload the blob {descriptor.digest} to {repository}")
         upload = None
+
+
+def _give_up(answer: Response, what: str) -> None:
+    """Raise what an answer means; a session that is unknown is no content that isn't there."""
+    try:
+        expect(answer, what=what)
+    except NotFound as error:
+        hint = "several instances behind one address must share their uploads: one storage, one http secret"
+        raise Unavailable(f"{error.message}: it lost {UPLOAD_TRIES} uploads", hint=hint, transient=False) from None
 
 
 def delete_blob(repository: str, digest: Digest) -> Flow[bool]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
 from regkit.errors import ProtocolError
+from regkit.protocol.auth import locality
 from regkit.protocol.flow import Flow, Request, Response
 
 MAX_HOPS = 5
@@ -28,3 +29,17 @@ def follow(request: Request) -> Flow[Response]:
             raise ProtocolError(f"{urlsplit(response.url).netloc} redirects from https to {target[:200]!r}")
         request = replace(request, url=target)
     raise ProtocolError(f"{urlsplit(response.url).netloc} redirects without end")
+
+
+def check_elsewhere(origin: str, url: str) -> None:
+    """Raise ProtocolError where a registry at `origin` leads to an address that no registry may lead to.
+
+    From https into the clear; and from elsewhere to this machine, or to a link-local address, where clouds keep their
+    machines' secrets. A private network's storage behind a registry with a public name is left alone.
+    """
+    here, there = urlsplit(origin), urlsplit(url)
+    if here.scheme == "https" and there.scheme != "https":
+        raise ProtocolError(f"{here.netloc} leads to an address without https: {url[:200]!r}")
+    where = locality(there.hostname or "")
+    if where in ("loopback", "link-local") and where != locality(here.hostname or ""):
+        raise ProtocolError(f"{here.netloc} leads to a {where} address, and isn't at one: {url[:200]!r}")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin
 
-from regkit.errors import Interrupted, ProtocolError, RegkitError, Unavailable
+from regkit.errors import Interrupted, RegkitError, Unavailable
 from regkit.events import Note, Reporter, ignore
 from regkit.oci.reference import DOCKER_HUB, is_loopback
 from regkit.protocol.auth import Authority
 from regkit.protocol.flow import Flow, Request, Response, drive
-from regkit.protocol.redirect import follow
+from regkit.protocol.redirect import check_elsewhere, follow
 from regkit.protocol.retry import Outcome, wants_retry
 from regkit.protocol.warning import MAX_WARNINGS, read_warnings
 from regkit.transport.credentials import Credentials
@@ -185,8 +185,7 @@ class _Registry:
             if "warning" in response.headers:
                 self._warn(response.headers["warning"])
             return response
-        if self.origin.startswith("https:") and not request.url.startswith("https:"):
-            raise ProtocolError(f"{self._netloc} leads to an address without https: {request.url[:200]!r}")
+        check_elsewhere(self.origin, request.url)
         return self._http.send(request)
 
     def _send(self, request: Request) -> Response:

@@ -214,12 +214,13 @@ def test_a_registry_without_chunks() -> None:
 
 
 def test_sessions_are_not_begun_without_end() -> None:
-    """A registry that loses every session is left after a few of them, with its last answer."""
+    """A registry that loses every session is left after a few of them, with its last answer and what may be wrong."""
     wire = Wire(intercept=lost_session(404, 100))
 
-    with pytest.raises(NotFound, match=f"can't upload the blob {BLOB.digest} to a"):
+    with pytest.raises(Unavailable, match=f"can't upload the blob {BLOB.digest} to a: .* 404") as caught:
         drive(push_blob("a", BLOB, Bytes(DATA)), wire)
 
+    assert "share their uploads" in str(caught.value.hint)
     assert wire.methods.count("PUT") == UPLOAD_TRIES
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from regkit.errors import ProtocolError
 from regkit.protocol.flow import Bytes, Request, drive
-from regkit.protocol.redirect import MAX_HOPS, follow
+from regkit.protocol.redirect import MAX_HOPS, check_elsewhere, follow
 from tests.protocol.support import ORIGIN, Script, reply
 
 GET = Request("GET", f"{ORIGIN}/v2/a/blobs/x")
@@ -96,3 +96,37 @@ def test_what_is_no_redirect(answer: object) -> None:
     script = Script([answer])  # type: ignore[list-item] # pytest's parameters are objects
 
     assert drive(follow(GET), script) is answer
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        ("https://registry.test", "http://store.test/x"),
+        ("https://registry.test", "https://127.0.0.1/x"),
+        ("https://registry.test", "https://localhost:8443/x"),
+        ("https://registry.test", "https://[::1]/x"),
+        ("https://registry.test", "https://2130706433/x"),
+        ("http://registry.test", "http://169.254.169.254/latest/meta-data"),
+        ("https://10.0.0.1", "https://169.254.169.254/x"),
+        ("http://127.0.0.1:5000", "http://169.254.169.254/x"),
+    ],
+)
+def test_where_no_registry_may_lead(origin: str, url: str) -> None:
+    """Neither out of encryption, nor to this machine or to what only a machine itself may ask."""
+    with pytest.raises(ProtocolError, match="leads to a"):
+        check_elsewhere(origin, url)
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        ("https://registry.test", "https://store.test/x"),
+        ("http://registry.test", "https://store.test/x"),
+        ("https://registry.test", "https://10.0.0.5:9000/x"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:9000/x"),
+        ("http://localhost:5000", "http://[::1]:9000/x"),
+    ],
+)
+def test_where_a_registry_may_lead(origin: str, url: str) -> None:
+    """To its storage, also in its private network, or on the machine where it is itself."""
+    check_elsewhere(origin, url)
