@@ -27,9 +27,9 @@ check:  ## formatting, lint, types, import contracts
 	$(bin)/mypy
 	$(bin)/lint-imports
 
-bench:  ## measure publish against crane
-	@tools/setup.sh python test
-	$(bin)/python -m tests.bench
+bench:  ## measure the client against its peers; ARGS="push-far" measures that row alone
+	@tools/setup.sh python test bench
+	$(bin)/python -m tests.bench $(ARGS)
 
 docs:   ## generate the command reference and the conformance summary
 	@tools/setup.sh python test

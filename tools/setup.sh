@@ -6,6 +6,7 @@
 #     python   .venv with regkit and its development tools, in the versions of constraints.txt
 #     build    buildkitd and buildctl, and what they run on: runc, setpriv, unshare, emulators for other platforms
 #     test     the registries, clients and the conformance suite that the tests use
+#     bench    more clients, which the benchmarks measure beside regkit
 #     hello    the programs of testdata/hello, one for each platform
 #
 # What no Debian package brings goes to .tools/bin. Only root installs packages; anybody else is told the commands.
@@ -80,6 +81,11 @@ check_test() {
     need_go_tool oci-conformance "conformance@$version"
     version=$(cat tools/ggcr-registry/* | sha256sum)
     need_go_tool ggcr-registry "ggcr-registry@${version:0:12}"
+}
+
+check_bench() {
+    need_go_tool regsync regsync@v0.11.7
+    need_go_tool buildx buildx@v0.38.2
 }
 
 check_hello() {
@@ -167,6 +173,8 @@ build_go_tool() { # NAME@VERSION
         registry) install_by_go "github.com/distribution/distribution/v3/cmd/registry@$version" ;;
         crane) install_by_go "github.com/google/go-containerregistry/cmd/crane@$version" ;;
         regctl) install_by_go "github.com/regclient/regclient/cmd/regctl@$version" ;;
+        regsync) install_by_go "github.com/regclient/regclient/cmd/regsync@$version" ;;
+        buildx) install_by_go "github.com/docker/buildx/cmd/buildx@$version" ;;
         oras) install_by_go "oras.land/oras/cmd/oras@$version" ;;
         cosign) install_by_go "github.com/sigstore/cosign/v3/cmd/cosign@$version" ;;
         conformance)
@@ -201,8 +209,8 @@ make_venv() {
 [ $# != 0 ] || set -- none
 for part; do
     case $part in
-        python | build | test | hello) "check_$part" ;;
-        *) fail "name one or more of the parts python, build, test, hello." ;;
+        python | build | test | bench | hello) "check_$part" ;;
+        *) fail "name one or more of the parts python, build, test, bench, hello." ;;
     esac
 done
 [ ${#go_tools[@]} = 0 ] || need_go "building ${go_tools[*]}"
