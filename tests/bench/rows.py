@@ -1,44 +1,18 @@
-"""The rows: what is measured, against whom, and the bar. A new one is a function with `@row` above it."""
+"""The client's rows: what is measured, against whom, and the bar."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.lab import KIB, MIB, PLATFORMS, REGKIT, Lab, Place, copy, push, regctl
-from tests.bench.measure import RUNS, Argv, Command, Comparison, compare
+from tests.bench.measure import RUNS, Argv, Command, compare
+from tests.bench.table import Line, line, row
 from tests.support.memory import peak_memory
 
 MEMORY = "≤ 80 MB"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the table; `bound` says what the time, or the memory, is made of."""
-
-    work: str
-    regkit: str
-    peer: str
-    ratio: str
-    bar: str
-    bound: str = ""
-
-
-Row = Callable[[Lab], Iterator[Line]]
-ROWS: dict[str, Row] = {}
-
-
-def row(name: str) -> Callable[[Row], Row]:
-    """Enter a row, under the name that picks it."""
-
-    def enter(function: Row) -> Row:
-        ROWS[name] = function
-        return function
-
-    return enter
 
 
 @row("version")
@@ -47,7 +21,7 @@ def version(lab: Lab) -> Iterator[Line]:
     ours = Command.of("regkit", lambda _: [REGKIT, "--version"])
     theirs = Command.of("python -c pass", lambda _: [sys.executable, "-c", "pass"])
     found = compare(ours, [theirs], lab.env, runs=4 * RUNS)
-    yield _line("`regkit --version`", found, "≤ 3", "the interpreter's own start; nothing is imported but the version")
+    yield line("`regkit --version`", found, "≤ 3", "the interpreter's own start; nothing is imported but the version")
 
 
 @row("push-far")
@@ -63,7 +37,7 @@ def push_far(lab: Lab) -> Iterator[Line]:
         "six round trips one after the other (connect, look up the tag, begin the uploads, end them, the images, the "
         f"index under its tag) and one to read it back: 350 ms; the start of Python: 150 ms. CPU: {found.cpu}"
     )
-    yield _line(work, found, "≤ 0.6", bound)
+    yield line(work, found, "≤ 0.6", bound)
     yield Line(
         "… its requests",
         str(found.most_requests),
@@ -97,7 +71,7 @@ def _push_large(lab: Lab, place: Place, how: str) -> Iterator[Line]:
         "480 MiB read, hashed and sent on processors that the registry shares; SHA-256 alone takes a quarter of a "
         f"second, and crane and oras don't check what they read. CPU: {found.cpu}"
     )
-    yield _line(f"push a layout, 3 platforms with 5 layers of 32 MiB each, {how}", found, "≤ 1.1", bound)
+    yield line(f"push a layout, 3 platforms with 5 layers of 32 MiB each, {how}", found, "≤ 1.1", bound)
     if not place.tls:
         yield _peak(lab, "… its peak memory", "copy", source, f"{place.host}/memory:v1")
 
@@ -115,7 +89,7 @@ def copy_large(lab: Lab) -> Iterator[Line]:
             "480 MiB received, hashed and sent on processors that two registries share; each byte passes httpcore and "
             f"h11 in Python, and oras lets the kernel pass it on. CPU: {found.cpu}"
         )
-        yield _line("copy the same between two registries", found, "≤ 1.1", bound)
+        yield line("copy the same between two registries", found, "≤ 1.1", bound)
         yield _peak(lab, "… its peak memory", "copy", source, f"{place.host}/memory:v1")
 
 
@@ -138,7 +112,7 @@ def copy_tags(lab: Lab) -> Iterator[Line]:
     bound = (
         f"round trips of 64 requests at once; each layer is brought once. Requests: {found.requests}. CPU: {found.cpu}"
     )
-    yield _line("copy 50 tags that share 5 layers, both registries 50 ms away", found, "≤ 0.7", bound)
+    yield line("copy 50 tags that share 5 layers, both registries 50 ms away", found, "≤ 0.7", bound)
 
 
 @row("inspect")
@@ -158,7 +132,7 @@ def inspect(lab: Lab) -> Iterator[Line]:
         "inspect an index with 4 platforms, 50 ms: `inspect` and `inspect --config`, against `imagetools inspect` and "
         "four `regctl image inspect`"
     )
-    yield _line(work, found, "≤ 1.0", bound)
+    yield line(work, found, "≤ 1.0", bound)
 
 
 @row("publish")
@@ -172,7 +146,7 @@ def publish(lab: Lab) -> Iterator[Line]:
         found = compare(_named("regkit", place, argv), [theirs], lab.env, registries=[place.running])
     work = "publish a layout under 4 tags, 18 blobs of 64 KiB, 50 ms round trip; crane: under 1 tag"
     bound = f"ten round trips (ADR 0003) and the start of Python. Requests: {found.requests}"
-    yield _line(work, found, "≤ 0.8", bound)
+    yield line(work, found, "≤ 0.8", bound)
 
 
 @row("memory")
@@ -201,8 +175,3 @@ def _peak(lab: Lab, work: str, *arguments: str | Path) -> Line:
     return Line(
         work, f"{peak / 1e6:.1f} MB", "", "", MEMORY, "Python and httpx: 30 MB; pieces of 256 KiB, whatever a layer has"
     )
-
-
-def _line(work: str, found: Comparison, bar: str, bound: str) -> Line:
-    ours, theirs = found.seconds
-    return Line(work, f"{ours:.3f} s", f"{found.fastest} {theirs:.3f} s", f"{found.ratio:.2f}", bar, bound)
