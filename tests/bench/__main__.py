@@ -12,12 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import rows
+from tests.bench import registry, rows
 from tests.bench.lab import Lab
 from tests.bench.measure import RUNS
 from tests.bench.table import ROWS, Line
 
-MODULES = (rows,)
+MODULES = (rows, registry)
 """Importing them enters their rows, in this order."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"

@@ -108,7 +108,7 @@ def copy_tags(lab: Lab) -> Iterator[Line]:
             _named("skopeo", place, sync),
         ]
         ours = _named("regkit", place, [REGKIT, "copy", "--all-tags", source, "{}"])
-        found = compare(ours, peers, lab.env, registries=[origin.running, place.running], runs=3)
+        found = compare(ours, peers, lab.env, registries=[origin.running, place.running])
     bound = (
         f"round trips of 64 requests at once; each layer is brought once. Requests: {found.requests}. CPU: {found.cpu}"
     )

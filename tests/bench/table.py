@@ -35,7 +35,7 @@ def row(name: str) -> Callable[[Row], Row]:
     return enter
 
 
-def line(work: str, found: Comparison, bar: str, bound: str) -> Line:
+def line(work: str, found: Comparison, bar: str, bound: str = "") -> Line:
     """Write down a comparison."""
     ours, theirs = found.seconds
     return Line(work, f"{ours:.3f} s", f"{found.fastest} {theirs:.3f} s", f"{found.ratio:.2f}", bar, bound)
