@@ -6,6 +6,7 @@ product to host on, but a correct one: it takes nothing whose digest, size, medi
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import threading
@@ -25,6 +26,8 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.protocol.flow import Request, Response, Source
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 Chapter: TypeAlias = Callable[[Call], Response]
 
@@ -77,6 +80,10 @@ class DevRegistry:
         except Unavailable as error:
             # The body broke off: nobody is there to read this, unless a test is.
             response = Fault(400, "SIZE_INVALID", error.message).response()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            response = Fault(507, "UNKNOWN", f"the registry has no room for it: {error.strerror}").response()
         return finished(request, response)
 
     def __enter__(self) -> Self:

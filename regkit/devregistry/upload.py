@@ -106,8 +106,8 @@ class Session:
                 raise Fault(400, "SIZE_INVALID", f"{self.size - size} of {length} bytes arrived")
         except BaseException:
             if all_or_nothing:
-                self.draft.truncate(size)
                 self.size, self._hash = size, state
+            self.draft.truncate(self.size)  # of a piece that found no room, a part may have been written
             raise
 
     def digest(self, algorithm: str) -> Digest:

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,34 @@ def test_layout_of_another_tool_is_served(tmp_path: Path) -> None:
             assert ask(registry, "HEAD", f"/v2/team/app/manifests/{child.digest}").status == 200
         assert put(registry, "team/app", "2", index).status == 201
         assert registry.store.repositories() == ("team/app",)
+
+
+def test_full_disk_leaves_no_torn_upload(tmp_path: Path) -> None:
+    """A chunk that finds no room for all of it is a 507 and isn't there; the upload goes on from before it."""
+    first, second = b"1" * 1000, b"2" * 1000
+    digest = Digest.of(first + second)
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        location = ask(registry, "POST", "/v2/a/blobs/uploads/").headers["location"]
+        ask(registry, "PATCH", location, first)
+        with largest_file(1500):
+            assert ask(registry, "PUT", f"{location}?digest={digest}", second).status == 507
+            assert ask(registry, "PATCH", location, second).status == 507
+
+        assert ask(registry, "GET", location).headers["range"] == "0-999"
+        assert ask(registry, "PATCH", location, second).status == 202
+        assert ask(registry, "PUT", f"{location}?digest={digest}").status == 201
+        assert content(ask(registry, "GET", f"/v2/a/blobs/{digest}")) == first + second
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes: a write that would is cut short, and the next one fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_links_lead_nowhere(tmp_path: Path) -> None:
