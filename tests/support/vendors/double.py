@@ -51,13 +51,14 @@ class Answer(Exception):
 class Double:
     """A double: `calls` is its log, `scripted` are answers that come instead of its own, the first first.
 
-    `lag` is how many reads of a description after a write still show what was before.
+    `faults` give an answer in the place of its own to the request with that number, from 0 on. `lag` is how many reads of a description after a write still show what was before.
     """
 
     host: str = ""
     calls: list[Call] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     scripted: list[Answer] = field(default_factory=list)
+    faults: dict[int, Callable[[Call], Answer]] = field(default_factory=dict)
     lag: int = 0
 
     def __post_init__(self) -> None:
@@ -79,7 +80,10 @@ class Double:
         with self._lock:
             self.calls.append(call)
             try:
-                answer = self.scripted.pop(0) if self.scripted else self.handle(call)
+                if fault := self.faults.get(len(self.calls) - 1):
+                    answer = fault(call)
+                else:
+                    answer = self.scripted.pop(0) if self.scripted else self.handle(call)
             except Answer as raised:
                 answer = raised
             self.statuses.append(answer.status)
