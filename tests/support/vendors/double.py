@@ -51,7 +51,8 @@ class Answer(Exception):
 class Double:
     """A double: `calls` is its log, `scripted` are answers that come instead of its own, the first first.
 
-    `faults` give an answer in the place of its own to the request with that number, from 0 on. `lag` is how many reads of a description after a write still show what was before.
+    `faults` give an answer in the place of its own to the request with that number, from 0 on. `lag` is how many reads
+    of a description after a write still show what was before.
     """
 
     host: str = ""
