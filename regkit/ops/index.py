@@ -259,11 +259,11 @@ class _Work:
         described = {a.key: a.value for a in self.spec.annotations if a.level == "index-descriptor"}
         if described and not tags:
             raise UsageError("an annotation of the index's descriptor needs a name that it stands on", hint="add --tag")
-        if self.spec.dry_run:
-            return IndexResult(name, index, tags)
         refusal = self.target.refuses(index)
         if refusal is not None:
             raise refusal
+        if self.spec.dry_run:
+            return IndexResult(name, index, tags)
         children = [entry.descriptor for entry in entries]
         copied = self._bring(children)
         self.session.report(StageStarted("push", f"writing the index to {name}"))

@@ -311,6 +311,19 @@ def test_an_index_in_a_layout(place: Place, served: Served, tmp_path: Path) -> N
     assert there.index.manifests == here.index.manifests
 
 
+def test_a_place_that_cannot_hold_it(place: Place, served: Served, tmp_path: Path) -> None:
+    """What Docker saves holds one platform: said before anything is copied, also by a dry run, and no file is begun."""
+    for platform in ("linux/amd64", "linux/arm64"):
+        place.add(platform)
+    sources = [IndexSource.parse(place.ref(name)) for name in place.images]
+
+    for dry_run in (True, False):
+        wanted = replace(spec(f"docker-archive:{tmp_path}/d.tar:hello:1"), dry_run=dry_run)
+        with pytest.raises(UsageError, match="can hold one image, but not the index"):
+            create_index(served.session, wanted, sources)
+    assert list(tmp_path.glob("*.tar*")) == []
+
+
 def test_a_dry_run_gives_the_bytes_and_writes_nothing(place: Place, served: Served, tmp_path: Path) -> None:
     """What would be written is what is written."""
     amd64 = place.add("linux/amd64")

@@ -399,9 +399,12 @@ def test_an_upload_elsewhere_gets_no_credentials() -> None:
 def test_a_registry_leads_nobody_to_where_machines_keep_secrets(status: int) -> None:
     """Neither a redirect nor an upload's Location; nothing is sent there."""
     answer = http(status, b"", "Location: http://169.254.169.254/latest/meta-data")
-    with serving([answer]) as registry, Patient(registry.host) as session:
-        with pytest.raises(ProtocolError, match="leads to a link-local address"):
-            session.run(registry.host, push_blob("a", BLOB, Bytes(DATA)))
+    with (
+        serving([answer]) as registry,
+        Patient(registry.host) as session,
+        pytest.raises(ProtocolError, match="leads to a link-local address"),
+    ):
+        session.run(registry.host, push_blob("a", BLOB, Bytes(DATA)))
 
 
 def test_userinfo_makes_another_origin() -> None:
