@@ -23,6 +23,9 @@ from regkit.protocol.flow import Request, Response, Send
 TOKEN_PATH = "/token"  # noqa: S105 - a path
 """Where the token service is, on the registry's own origin."""
 
+NOBODY = ("", "Basic Og==")
+"""What somebody without a login sends as `Authorization`; skopeo sends an empty name and password."""
+
 _FORM_LIMIT = 64 * 1024
 _MAX_SCOPES = 100
 _SCOPE = re.compile(r"repository(?:\([a-z0-9]+\))?:(?P<name>[a-z0-9][a-z0-9._/-]{0,254}):(?P<actions>[a-z,*]+)")
@@ -41,8 +44,8 @@ class BasicGuard:
     def handle(self, request: Request) -> Response:
         """Answer a request, or raise a Fault: 401 where it needs a login, 403 where that one may not."""
         sent = header(request, "authorization")
-        user = basic_login(self._users, sent) if sent else None
-        if sent and user is None:
+        user = basic_login(self._users, sent)
+        if user is None and sent not in NOBODY:
             raise _unauthorized('Basic realm="regkit"', "the name or the password is wrong")
         request = confined(request, self._users, user)
         for repository, actions in needs(request).items():
@@ -90,8 +93,8 @@ class TokenGuard:
         if request.method == "GET":
             query = parse_qs(urlsplit(request.url).query)
             sent = header(request, "authorization")
-            user = basic_login(self._users, sent) if sent else None
-            if sent and user is None:
+            user = basic_login(self._users, sent)
+            if user is None and sent not in NOBODY:
                 raise Fault(401, "UNAUTHORIZED", "the name or the password is wrong")
             return self._token(user, query, offline=query.get("offline_token") == ["true"])
         if request.method != "POST":

@@ -131,6 +131,7 @@ def test_a_wrong_password(registry: DevRegistry) -> None:
 
     assert [ask(front, "GET", "/v2/base/manifests/1", headers).status for headers in wrong] == [401] * 4
     assert ask(front, "GET", "/v2/base/manifests/1").status == 200
+    assert ask(front, "GET", "/v2/base/manifests/1", basic("", "")).status == 200
     assert ask(front, "GET", "/v2/", CI).status == 200
 
 
