@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 from cheroot.server import HTTPConnection
 
 from regkit.devregistry.call import UNKNOWN_SIZE
+from regkit.devregistry.tls import shake_hands
 from regkit.devregistry.upload import CHUNK
 from regkit.errors import Unavailable
 
@@ -50,10 +51,14 @@ class _Raw(socket.SocketIO):
 
 
 class Connection(HTTPConnection):
-    """Cheroot's connection with our reader."""
+    """Cheroot's connection with our reader, and with its handshake in the thread that serves it."""
 
     def __init__(self, server: Any, sock: Any, makefile: Any) -> None:
         super().__init__(server, sock, lambda s, mode, size: Reader(s) if "r" in mode else makefile(s, mode, size))
+
+    def communicate(self) -> bool:
+        """Read a request and answer it; tell whether the connection may stay open."""
+        return shake_hands(self.socket) and bool(super().communicate())  # type: ignore[no-untyped-call]  # cheroot's
 
 
 class Incoming:

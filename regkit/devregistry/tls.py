@@ -1,22 +1,20 @@
-"""TLS for the registry on a socket: cheroot's part of it, with a bound on the handshake."""
+"""TLS for the registry on a socket: cheroot's part of it, with handshakes in the threads that serve."""
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from socket import socket
 from typing import Any, NamedTuple
 
-from cheroot.errors import FatalSSLAlert, NoSSLError
 from cheroot.makefile import StreamReader, StreamWriter
 from cheroot.ssl import Adapter
 
 from regkit.errors import UsageError
 
-HANDSHAKE = 5.0
-"""How long a client may take for its handshake, in seconds: cheroot accepts nobody else meanwhile."""
+_PLAIN = b"this registry speaks only HTTPS"
+_ANSWER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_PLAIN), _PLAIN)
 
 
 class Certificate(NamedTuple):
@@ -39,33 +37,40 @@ class TlsAdapter(Adapter):
                 hint="both are PEM files; the key has no password and belongs to the first certificate",
             ) from None
 
-    def bind(self, sock: socket) -> socket:
+    def bind(self, sock: socket.socket) -> socket.socket:
         """Leave the listening socket as it is."""
         return sock
 
-    def wrap(self, sock: socket) -> tuple[socket, dict[str, str]]:
-        """Do the handshake; who speaks plain http is told so by cheroot, who breaks it off is forgotten."""
-        sock.settimeout(HANDSHAKE)
-        with _translated():
-            return self.context.wrap_socket(sock, server_side=True), self.get_environ()
+    def wrap(self, sock: socket.socket) -> tuple[socket.socket, dict[str, str]]:
+        """Wrap a connection. Its handshake comes later: here cheroot accepts nobody else meanwhile."""
+        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), self.get_environ()
 
     def get_environ(self) -> dict[str, str]:
         """Nothing: that is for WSGI."""
         return {}
 
-    def makefile(self, sock: socket, mode: str = "r", bufsize: int = -1) -> Any:
+    def makefile(self, sock: socket.socket, mode: str = "r", bufsize: int = -1) -> Any:
         """Give cheroot's stream over a socket."""
         return (StreamReader if "r" in mode else StreamWriter)(sock, mode, bufsize)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
+def shake_hands(sock: socket.socket) -> bool:
+    """Do the handshake of a connection, where it has TLS and none was done; tell whether it can be read now.
+
+    Who speaks plain http is told so in plain http; who breaks it off is forgotten.
+    """
+    if not isinstance(sock, ssl.SSLSocket) or sock.version() is not None:
+        return True
     try:
-        yield
-    except ssl.SSLError as error:
-        raise (NoSSLError if "http request" in str(error).lower() else FatalSSLAlert)(*error.args) from error
+        sock.do_handshake()
     except OSError as error:
-        raise FatalSSLAlert(*error.args) from error
+        if "http request" in str(error).lower():
+            # The plain socket's methods; what is left unread would turn the answer into a reset.
+            with suppress(OSError):
+                socket.socket.send(sock, _ANSWER)
+                socket.socket.recv(sock, 1 << 16, socket.MSG_DONTWAIT)
+        return False
+    return True
 
 
 def _no_password() -> str:
