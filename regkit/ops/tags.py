@@ -40,13 +40,18 @@ def list_tags(session: Session, repository: Reference, *, sort: str = "", digest
 
 
 def set_tags(session: Session, source: Reference, tags: Sequence[str]) -> Digest:
-    """Put `tags`, in order, on what `source` names; each is read back. Raise NotFound; give the digest."""
+    """Put `tags`, in order, on what `source` names; each is read back.
+
+    Raise NotFound, and Refused where somebody else moved one at the same time; give the digest.
+    """
     wanted = [check_tag(tag) for tag in dict.fromkeys(tags)]
     repository = Repository(session, source)
     manifest = repository.manifest(source.identifier)
     publication = Publication(session, repository, manifest, ())
     standing = each(repository.resolve, wanted)
-    publication.tag((tag, there.digest if there else None) for tag, there in zip(wanted, standing, strict=True))
+    lost = publication.tag((tag, there.digest if there else None) for tag, there in zip(wanted, standing, strict=True))
+    if lost is not None:
+        raise lost
     return manifest.digest
 
 
