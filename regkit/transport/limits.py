@@ -13,6 +13,9 @@ from typing import BinaryIO, cast
 
 from regkit.protocol.flow import Request, Response
 
+_LOOK = 0.25
+"""How often a request that waits for its turn looks whether it is still wanted, in seconds."""
+
 
 class Limits:
     """Bounds for one host, shared by threads.
@@ -55,7 +58,7 @@ class Limits:
         me = threading.get_ident()
         with self._changed:
             while me not in self._busy and len(self._busy) >= self._concurrency:
-                if not self._changed.wait(1.0):
+                if not self._changed.wait(_LOOK):
                     self._sleep(0)  # raises where the session is aborted
             self._busy[me] += 1
         try:
