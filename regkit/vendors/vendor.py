@@ -58,8 +58,8 @@ class Vendor:
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Tell which of these tags can be neither moved nor deleted, by the vendor's own rules."""
         del repository, tags
+        yield from ()
         return frozenset()
-        yield
 
     def delete_tag(self, repository: str, tag: str) -> Flow[None]:
         """Remove a tag and nothing else; one that isn't there is removed. Raise Refused for an immutable one."""

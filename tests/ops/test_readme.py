@@ -50,7 +50,8 @@ class Hubs:
         """Give what is stored there."""
         if vendor == "dockerhub":
             return self.hub.repositories["acme/app"].full
-        return {"quay": self.quay, "harbor": self.harbor}[vendor].repositories["acme/app"].description
+        double = self.quay if vendor == "quay" else self.harbor
+        return double.repositories["acme/app"].description
 
     def writes(self, vendor: str) -> list[str]:
         """Give the requests that would change a page."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from regkit.errors import AccessDenied, NotFound, Refused, Unavailable
+from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, Unavailable
 from regkit.events import RetryScheduled
 from regkit.oci.digest import Digest
 from regkit.protocol.auth import Login
@@ -85,7 +85,7 @@ def github() -> Case:
 def git_lab() -> Case:
     repository = gitlab.Repository(7, "group/project/app", dict(DATED))
     others = [gitlab.Repository(number + 100, f"group/project/other{number}") for number in range(150)]
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"tag_name_pattern": r"^\d", "immutable": True},
         {"tag_name_pattern": ".*", "minimum_access_level_for_delete": "maintainer"},
     ]
@@ -157,10 +157,11 @@ def test_all_pages_of_tags_with_digests_and_dates(case: Case) -> None:
         one = api.run(api.vendor.look_up_tag(api.repository, TAGS[3]))
 
     assert sorted(tag.name for tag in listed) == sorted(EVERY)
-    known = [tag for tag in listed if tag.updated is not None] or [one]
-    assert {(tag.digest, tag.updated) for tag in known if tag and tag.name == TAGS[3]} == {(digest_of(TAGS[3]), AT)}
     assert one is not None
     assert (one.digest, one.updated) == (digest_of(TAGS[3]), AT)
+    dated = [tag for tag in listed if tag.updated is not None]
+    assert {(tag.digest, tag.updated) for tag in dated if tag.name == one.name} <= {(one.digest, one.updated)}
+    assert len(dated) == (0 if case.vendor == "gitlab" else len(EVERY))
 
 
 def test_what_is_not_there(case: Case) -> None:
@@ -301,10 +302,8 @@ def test_a_list_that_is_none(case: Case, body: Any) -> None:
         if isinstance(body, list) and case.vendor in ("ghcr", "harbor", "gitlab"):
             assert api.run(api.vendor.list_tags(api.repository)) == ()
             return
-        with pytest.raises(Exception, match=r"isn't (a JSON object|valid JSON)|holds no list") as caught:
+        with pytest.raises(ProtocolError, match=r"isn't (a JSON object|valid JSON)|holds no list"):
             api.run(api.vendor.list_tags(api.repository))
-
-    assert caught.value.exit_code == 1
 
 
 def test_nobody_is_asked_with_nothing(case: Case) -> None:

@@ -136,11 +136,11 @@ def serving(double: D) -> Iterator[D]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET: Callable[[], None] = answer  # noqa: N815 - http.server's names
-        do_POST: Callable[[], None] = answer  # noqa: N815
-        do_PUT: Callable[[], None] = answer  # noqa: N815
-        do_PATCH: Callable[[], None] = answer  # noqa: N815
-        do_DELETE: Callable[[], None] = answer  # noqa: N815
+        do_GET = answer  # noqa: N815 - http.server's names
+        do_POST = answer  # noqa: N815
+        do_PUT = answer  # noqa: N815
+        do_PATCH = answer  # noqa: N815
+        do_DELETE = answer  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name for it
             """Say nothing: `calls` is the log."""
