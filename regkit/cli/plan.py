@@ -16,7 +16,9 @@ from regkit.cli.reports import Reports, write_file
 from regkit.cli.request import read_request, with_request
 
 if TYPE_CHECKING:
+    from regkit.oci.digest import Digest
     from regkit.ops.plan import Destination, Plan
+    from regkit.ops.versions import TagDecision
 
 PENDING = 3
 
@@ -93,18 +95,21 @@ def _describe_destination(plan: Plan, there: Destination) -> Iterator[str]:
     for name in plan.intermediates.values():
         yield f"on the way {name}: it names an image until the release is tagged"
     for decision in there.tags:
-        standing = there.standing.get(decision.tag)
-        if not decision.moves:
-            yield f"keep       {decision.tag}: {decision.reason}" + (f" (stands on {standing})" if standing else "")
-        elif standing is None:
-            yield f"tag        {decision.tag}: {decision.reason}"
-        elif standing == plan.index:
-            yield f"keep       {decision.tag}: it stands there already"
-        else:
-            to = plan.index or "what is built"
-            yield f"tag        {decision.tag}: {decision.reason} (from {standing} to {to})"
+        yield _describe_tag(plan, decision, there.standing.get(decision.tag))
     for name in plan.intermediates.values():
         if plan.keep_intermediates:
             yield f"keep       {name}: it keeps its image from garbage collection"
         else:
             yield f"delete     {name}: it was needed on the way only"
+
+
+def _describe_tag(plan: Plan, decision: TagDecision, standing: Digest | None) -> str:
+    if not decision.moves:
+        return f"keep       {decision.tag}: {decision.reason}" + (f" (stands on {standing})" if standing else "")
+    if standing is None:
+        return f"tag        {decision.tag}: {decision.reason}"
+    if standing == plan.index:
+        return f"keep       {decision.tag}: it stands there already"
+    if plan.index is None and decision.tag in plan.exact:
+        return f"tag        {decision.tag}: {decision.reason} (refused, unless what is built is {standing})"
+    return f"tag        {decision.tag}: {decision.reason} (from {standing} to {plan.index or 'what is built'})"

@@ -148,6 +148,9 @@ def read_request(
     no_aliases: Annotated[
         bool, typer.Option("--no-aliases", envvar="REGKIT_NO_ALIASES", help="Write the version's own tag only.")
     ] = False,
+    zero_major: Annotated[
+        bool, typer.Option("--zero-major", envvar="REGKIT_ZERO_MAJOR", help="Tag `0` for a version 0.y.z, too.")
+    ] = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -193,6 +196,7 @@ def read_request(
             "immutable": immutable,
             "allow_downgrade": allow_downgrade,
             "aliases": not no_aliases,
+            "zero_major": zero_major,
         },
     )
 

@@ -47,6 +47,7 @@ def plan_document(spec: PublishSpec, plan: Plan) -> dict[str, Any]:
             "immutable": spec.immutable,
             "allowDowngrade": spec.allow_downgrade,
             "aliases": spec.aliases,
+            "zeroMajor": spec.release is not None and spec.release.zero_major,
         },
     }
 
@@ -112,7 +113,7 @@ class SavedPlan:
         ref, notes = self._text("ref"), asked.get("annotations")
         return replace(
             spec,
-            release=parse_release(ref) if ref else None,
+            release=parse_release(ref, zero_major=asked.get("zeroMajor") is True) if ref else None,
             commit=self._text("commit"),
             annotations={str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {},
             tag_intermediates=asked.get("tagIntermediates") is True,

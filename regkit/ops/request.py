@@ -50,6 +50,7 @@ def publish_spec(
     immutable: bool = True,
     allow_downgrade: bool = False,
     aliases: bool = True,
+    zero_major: bool = False,
     own_files: Sequence[Path] = (),
 ) -> PublishSpec:
     """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
@@ -66,7 +67,7 @@ def publish_spec(
     ref, commit = version or found.ref, commit or found.commit
     if ref is None and not tags:
         raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
-    release = parse_release(ref) if ref else None
+    release = parse_release(ref, zero_major=zero_major) if ref else None
     names, notes = tuple(check_tag(tag) for tag in dict.fromkeys(tags)), parse_annotations(annotations)
     if intermediate not in ("digest", "tag"):
         raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")

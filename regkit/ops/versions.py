@@ -18,18 +18,22 @@ _VERSION_LIKE = re.compile(r"v?[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is published: a `version`, or any other ref, which has none; `exact` is its own tag."""
+    """What is published: a `version`, or any other ref, which has none; `exact` is its own tag.
+
+    A 0.y.z has no `0`, where every release may break, unless `zero_major` says so.
+    """
 
     exact: str
     version: Version | None = None
+    zero_major: bool = False
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """The moving tags of a final version, most general first: `1`, `1.2`, and `latest`; a 0.y.z has no `0`."""
+        """The moving tags of a final version, most general first: `1`, `1.2`, and `latest`."""
         if self.version is None or self.version.prerelease:
             return ()
         major, minor = self.version.major, self.version.minor
-        return (*([f"{major}"] if major else []), f"{major}.{minor}", "latest")
+        return (*([f"{major}"] if major or self.zero_major else []), f"{major}.{minor}", "latest")
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -38,20 +42,20 @@ class Release:
         return tuple(tag for tag in (*lines, self.exact, last) if tag is not None)
 
 
-def parse_release(ref: str) -> Release:
+def parse_release(ref: str, *, zero_major: bool = False) -> Release:
     """Read `v1.2.3`, `1.2.3`, `refs/tags/…`, `refs/heads/…`, `refs/pull/N/…` or a branch; raise UsageError.
 
     A tag, or a name that begins like a version, must be a semantic version (semver.org, 2.0.0).
     """
     if ref.startswith("refs/tags/"):
-        return _parse_version(ref.removeprefix("refs/tags/"))
+        return _parse_version(ref.removeprefix("refs/tags/"), zero_major=zero_major)
     pull = re.fullmatch(r"refs/pull/([0-9]+)/.*", ref)
     if pull:
         return Release(f"pr-{pull.group(1)}")
     if ref.startswith("refs/heads/"):
         return Release(_clean(ref.removeprefix("refs/heads/")))
     if _VERSION_LIKE.match(ref):
-        return _parse_version(ref)
+        return _parse_version(ref, zero_major=zero_major)
     return Release(_clean(ref))
 
 
@@ -113,14 +117,14 @@ def _in_line(alias: str, version: Version) -> bool:
     return alias == "latest" or f"{version}.".startswith(f"{alias}.")
 
 
-def _parse_version(text: str) -> Release:
+def _parse_version(text: str, *, zero_major: bool) -> Release:
     bare = text.removeprefix("v")
     if not Version.is_valid(bare):
         raise UsageError(
             f"not a semantic version: {text!r}",
             hint="write MAJOR.MINOR.PATCH as v1.2.3, or refs/heads/NAME for a branch with such a name",
         )
-    return Release(check_tag(bare.replace("+", "_")), Version.parse(bare))
+    return Release(check_tag(bare.replace("+", "_")), Version.parse(bare), zero_major)
 
 
 def _clean(name: str) -> str:

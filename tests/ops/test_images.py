@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.errors import NotFound, ProtocolError, UsageError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.ops.graph import MAX_DEPTH
@@ -132,3 +132,45 @@ def test_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         read(tmp_path, "linux/amd64")
     assert caught.value.hint == "there are: none"
+
+
+def test_windows_images_that_differ_in_their_system_version(tmp_path: Path) -> None:
+    """`windows/amd64` is all of them: which one runs is decided by the host's version."""
+    with new_layout(tmp_path) as layout:
+        images = [
+            replace(
+                add_image(layout, "windows/amd64", version),
+                platform=Platform("windows", "amd64", os_version=version),
+            )
+            for version in ("10.0.17763.1", "10.0.20348.1")
+        ]
+        add_index(layout, [add_image(layout, "linux/amd64"), *images], "built")
+
+    assert [image.descriptor for image in read(tmp_path, "windows/amd64")] == images
+    assert len(read(tmp_path)) == 3
+
+
+def test_an_image_and_its_attestation_from_two_places(tmp_path: Path) -> None:
+    """An image that is named by itself, and the index that also holds its attestation: one image, with it."""
+    with new_layout(tmp_path / "index") as layout:
+        image = add_image(layout, "linux/amd64")
+        attestation = add_attestation(layout, image)
+        add_index(layout, [image, attestation], "built")
+    with new_layout(tmp_path / "alone") as layout:
+        add_index(layout, [add_image(layout, "linux/amd64")], "built")
+
+    places = [Layout(tmp_path / name) for name in ("alone", "index")]
+    (found,) = Content.read([Origin.of(place.name, place, place.roots) for place in places]).images
+
+    assert [piece.descriptor for piece in found.attestations] == [attestation]
+    assert [piece.origin for piece in found.pieces] == places
+
+
+def test_a_manifest_of_another_size(tmp_path: Path) -> None:
+    """A descriptor that lies about the size is found before anything is sent."""
+    with new_layout(tmp_path) as layout:
+        image = add_image(layout, "linux/amd64")
+        add_index(layout, [replace(image, size=image.size + 1)], "built")
+
+    with pytest.raises(ContentMismatch, match="isn't what is said of it"):
+        read(tmp_path)

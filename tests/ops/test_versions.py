@@ -50,6 +50,24 @@ def test_tags_of_a_ref(ref: str, tags: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ref", "tags"),
+    [
+        ("0.4.1", ["0", "0.4", "0.4.1", "latest"]),
+        ("refs/tags/v0.4.1", ["0", "0.4", "0.4.1", "latest"]),
+        ("0.4.1-rc.1", ["0.4.1-rc.1"]),
+        ("1.2.3", ["1", "1.2", "1.2.3", "latest"]),
+    ],
+)
+def test_tags_with_zero_major(ref: str, tags: list[str]) -> None:
+    """Who asks for it gets `0`, which moves like any other alias."""
+    release = parse_release(ref, zero_major=True)
+
+    assert list(release.tags) == tags
+    decided = {each.tag: each.moves for each in decide_tags(release, ["0.5.0"], {})}
+    assert not decided.get("0"), "0.5.0 is higher"
+
+
+@pytest.mark.parametrize(
     "ref",
     [
         "1.2",
