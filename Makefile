@@ -31,9 +31,10 @@ bench:  ## measure the client against its peers; ARGS="push-far" measures that r
 	@tools/setup.sh python test bench
 	$(bin)/python -m tests.bench $(ARGS)
 
-docs:   ## generate the command reference and the conformance summary
+docs:   ## generate the references of commands and registries, and the conformance summary
 	@tools/setup.sh python test
 	$(bin)/python docs/generate.py
+	$(bin)/python docs/registries.py
 	$(bin)/python -m tests.devregistry.conformance
 
 clean:  ## remove all that was set up or built here

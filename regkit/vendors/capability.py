@@ -172,7 +172,10 @@ HARBOR = Capabilities(
     has_api=True,
     shown=Shown.API,
     immutable="each tag's state",
-    remarks=("It is recognised by what it asks for at a login.",),
+    remarks=(
+        "It is recognised by what it asks for at a login.",
+        "An artifact under an index isn't deleted.",
+    ),
 )
 QUAY = Capabilities(
     "quay",
@@ -185,7 +188,10 @@ QUAY = Capabilities(
     has_api=True,
     shown=Shown.API,
     immutable="each tag's state",
-    remarks=("Its API takes an application's OAuth token; robots and passwords are for the registry alone.",),
+    remarks=(
+        "Its API takes an application's OAuth token; robots and passwords are for the registry alone.",
+        "A digest without a tag isn't found.",
+    ),
 )
 ECR = Capabilities(
     "ecr",
