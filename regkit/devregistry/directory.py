@@ -88,7 +88,7 @@ class FileDraft:
 
 
 class DirectoryStore:
-    """A store that a restart finds again. Raises UsageError where another process owns the directory.
+    """A store that a restart finds again. Raises UsageError where another process owns the directory or it isn't one.
 
     What an earlier process left half written is removed, unless it is to be `looked_at` first; then the directory has
     to be a registry's already, else UsageError is raised.
@@ -99,13 +99,19 @@ class DirectoryStore:
         if looked_at and not (root / UPLOADS).is_dir():
             hint = "name the directory that `regkit registry serve --dir` was given"
             raise UsageError(f"{root} isn't the directory of a registry", hint=hint)
-        root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._names: dict[str, Names] = {}
-        self._owned: int | None = _own(root)
-        if not looked_at:
-            shutil.rmtree(root / UPLOADS, ignore_errors=True)
-            (root / UPLOADS).mkdir()
+        self._owned: int | None = None
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._owned = _own(root)
+            if not looked_at:
+                shutil.rmtree(root / UPLOADS, ignore_errors=True)
+                (root / UPLOADS).mkdir()
+        except OSError as error:
+            self.close()
+            hint = "choose a directory that can be written"
+            raise UsageError(f"no registry can be in {root}: {error.strerror}", hint=hint) from None
 
     def path(self, repository: str) -> Path:
         """Give the directory of a repository's layout."""
@@ -139,6 +145,8 @@ class DirectoryStore:
     def files(self, repository: str) -> Iterator[tuple[Digest, Path]]:
         """List a repository's content, in no order, and the file of each; what isn't called by a digest isn't ours."""
         for path in (self.path(repository) / BLOBS).glob("*/*"):
+            if path.is_dir() and not path.is_symlink():
+                continue
             with suppress(UsageError):
                 yield Digest(f"{path.parent.name}:{path.name}"), path
 

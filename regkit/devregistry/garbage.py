@@ -14,7 +14,7 @@ from pathlib import Path
 
 from regkit.devregistry.directory import DirectoryStore
 from regkit.devregistry.store import Names
-from regkit.errors import ContentMismatch, ProtocolError
+from regkit.errors import ContentMismatch, ProtocolError, RegkitError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
@@ -54,7 +54,10 @@ def find_garbage(store: DirectoryStore, *, untagged: bool = False) -> Garbage:
 
 
 def remove_garbage(store: DirectoryStore, garbage: Garbage) -> None:
-    """Remove it: from the names first, so that none is left that names nothing."""
+    """Remove it: from the names first, so that none is left that names nothing.
+
+    Raise RegkitError for a file that can't be removed; another run does the rest.
+    """
     manifests: dict[str, list[Digest]] = defaultdict(list)
     for file in garbage.files:
         if file.digest and file.kind == "manifest":
@@ -62,7 +65,10 @@ def remove_garbage(store: DirectoryStore, garbage: Garbage) -> None:
     for repository, digests in manifests.items():
         store.write_names(repository, (store.names(repository) or Names()).without_manifests(*digests))
     for file in garbage.files:
-        file.path.unlink(missing_ok=True)
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RegkitError(f"{file.path} can't be removed: {error.strerror}") from None
 
 
 def kept(names: Names, read: Callable[[Descriptor], Manifest], *, untagged: bool = False) -> frozenset[Digest]:

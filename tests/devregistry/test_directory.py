@@ -72,6 +72,18 @@ def test_one_process_owns_a_directory(tmp_path: Path) -> None:
     DirectoryStore(tmp_path).close()
 
 
+@pytest.mark.parametrize("below", ["file", "file/below", "registry"])
+def test_place_that_can_hold_no_registry(tmp_path: Path, below: str) -> None:
+    """A file, a place below one, and a directory whose uploads are a file: wrong usage that says where and why."""
+    (tmp_path / "file").touch()
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / UPLOADS).touch()
+
+    for _ in range(2):  # the second time, too: it isn't locked
+        with pytest.raises(UsageError, match=f"no registry can be in {tmp_path / below}"):
+            DirectoryStore(tmp_path / below)
+
+
 def test_mounted_blob_is_one_file(tmp_path: Path) -> None:
     """A mount costs no second copy."""
     with DevRegistry(DirectoryStore(tmp_path)) as registry:

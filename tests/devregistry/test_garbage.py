@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.directory import UPLOADS, DirectoryStore
 from regkit.devregistry.garbage import Garbage, find_garbage, remove_garbage
-from regkit.errors import ContentMismatch, ProtocolError, UsageError
+from regkit.errors import ContentMismatch, ProtocolError, RegkitError, UsageError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -185,6 +185,22 @@ def test_only_a_registrys_directory_is_collected(tmp_path: Path, made: bool) -> 
         collect(root)
     assert files(tmp_path) == before
     assert root.exists() == made
+
+
+def test_file_that_stays_is_named(tmp_path: Path) -> None:
+    """What can't be removed is an error that says which file; what is called by a digest and is no file isn't ours."""
+    with serving(tmp_path) as registry:
+        push_blob(registry, "a", b"unused")
+    store = DirectoryStore(tmp_path, looked_at=True)
+    garbage = find_garbage(store)
+    (file,) = garbage.files
+    file.path.unlink()
+    (file.path / "below").mkdir(parents=True)
+
+    with pytest.raises(RegkitError, match=f"{file.path} can't be removed"):
+        remove_garbage(store, garbage)
+    assert find_garbage(store).files == ()
+    store.close()
 
 
 @pytest.mark.parametrize("broken", [b'{"schemaVersion": 2}', b""])
