@@ -34,7 +34,7 @@ def page() -> Iterator[str]:
     """Give the page, in pieces."""
     yield INTRO
     yield "## Removing tags\n"
-    yield "| registry | `DELETE` of a tag | `DELETE` of a digest | children of an index that stays | a tag alone goes by |"
+    yield "| registry | `DELETE` of a tag | `DELETE` of a digest | children of an index that stays | a tag goes by |"
     yield "|---|---|---|---|---|"
     for row in TABLE:
         ways = ", then ".join(way.value for way in row.untag) or "no way that regkit uses"
@@ -45,8 +45,8 @@ def page() -> Iterator[str]:
     for row in TABLE:
         if row.shown is not Shown.NOWHERE:
             short = _bytes(row.short_limit) if row.short else "there is none"
-            full = _bytes(row.full_limit) if row.shown is Shown.API else "–"
-            yield f"| {row.title} | {row.shown.value} | {full} | {short if row.shown is Shown.API else '–'} |"
+            full = _bytes(row.full_limit) if row.shown is Shown.API else "-"
+            yield f"| {row.title} | {row.shown.value} | {full} | {short if row.shown is Shown.API else '-'} |"
     yield "\nAll others show none.\n"
     for row in TABLE:
         yield from _notes(row)
