@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regkit.cli.output import safe
 from regkit.errors import RegkitError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _summary(result: PublishResult) -> str:
     lines += ["", "| platform | digest |", "|---|---|"]
     lines += [f"| {image.platform} | `{image.digest}` |" for image in result.images]
     if result.unfinished is not None:
-        lines += ["", f"**Not finished:** {result.unfinished.message}"]
+        lines += ["", f"**Not finished:** {safe(result.unfinished.message)}"]
     return _lines([*lines, ""])
 
 

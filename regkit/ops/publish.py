@@ -159,9 +159,16 @@ class _Release:
             lacking = ", ".join(tag for tag in self._moving(image) if tag not in tags) or "nothing but the cleaning up"
             said.append(f"{image.name} lacks {lacking} ({error.message})")
         said += [error.message for error in self._unsettled.values()]
-        return unfinished(
-            [published.image.name for published in self._up], said, [*self._failed.values(), *self._unsettled.values()]
-        )
+        up = [published.image.name for published in self._up]
+        errors = [*self._failed.values(), *self._unsettled.values()]
+        return unfinished(up, said, errors, self._hint())
+
+    def _hint(self) -> str | None:
+        if not self._failed:
+            return next((error.hint for error in self._unsettled.values()), None)
+        if self._spec.build is not None and not self._spec.exact_tags:
+            return "the same command again finishes it"
+        return "the same command again finishes it with the same digests, and without a build"
 
     def _moving(self, image: Reference) -> tuple[str, ...]:
         planned = (there.moving for there in self._plan.destinations if there.image == image)

@@ -78,11 +78,13 @@ class PublishResult:
         }
 
 
-def unfinished(up: Sequence[str], said: Sequence[str], errors: Sequence[RegkitError]) -> RegkitError | None:
+def unfinished(
+    up: Sequence[str], said: Sequence[str], errors: Sequence[RegkitError], hint: str | None
+) -> RegkitError | None:
     """Make one error of what `said` is missing where; a Refused where all was lost to others who published too."""
     if not errors:
         return None
     text = f"the release is up in {', '.join(up)}, but not everywhere as asked: {'; '.join(said)}"
     if all(isinstance(error, Refused) for error in errors):
         return Refused(text, hint="what others published stands")
-    return PartlyDone(text, hint="the same command again finishes it with the same digests, and without a build")
+    return PartlyDone(text, hint=hint)

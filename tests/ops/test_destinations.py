@@ -19,7 +19,7 @@ from regkit.ops.request import publish_spec
 from regkit.ops.result import PublishResult
 from regkit.protocol.flow import Request, Response
 from regkit.targets.repository import Repository
-from tests.ops.support import Served, attested_layout, serving
+from tests.ops.support import Served, Undeletable, attested_layout, serving
 from tests.ops.test_publish import COMMIT, ORDER, PLATFORMS, tags_put
 
 
@@ -234,3 +234,16 @@ def test_what_is_broken_in_all_is_its_own_error(layout: Path) -> None:
 
         assert [served.tags() for served in both] == [{}, {}]
         assert [tags_put(served) for served in both] == [[], []]
+
+
+def test_what_a_rerun_cannot_change_is_said_of_several_too(layout: Path) -> None:
+    """Where registries can't remove tags, 8 names those that stay, and promises nothing of a rerun."""
+    with serving(Undeletable()) as first, serving(Undeletable()) as second:
+        images = [f"{served.host}/team/hello" for served in (first, second)]
+        result = go(first, images, layout, intermediate="tag")
+
+    assert isinstance(result.unfinished, PartlyDone)
+    assert len(result.names) == 2
+    assert all(f"{image} can't remove a tag alone" in result.unfinished.message for image in images)
+    assert result.unfinished.hint is not None
+    assert "a rerun can't change that" in result.unfinished.hint
