@@ -101,8 +101,9 @@ def test_a_client_that_says_nothing_stops_nobody(secured: Secured) -> None:
     connection.request("GET", "/v2/")
     assert connection.getresponse().status == 200
 
-    for closing in (connection, *silent):
-        closing.close()
+    connection.close()
+    for each in silent:
+        each.close()
 
 
 def test_an_untrusting_client_is_no_news(secured: Secured, capfd: pytest.CaptureFixture[str]) -> None:
