@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -68,7 +69,7 @@ class Http:
             request.method,
             request.url,
             headers=headers,
-            content=_chunks(request.body) if request.body.size else b"",
+            content=_begun(_chunks(request.body)) if request.body.size else b"",
             extensions={"trace": self._connections.trace, "timeout": timeout},
         )
 
@@ -133,6 +134,11 @@ def _received(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
         name, text = key.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Have the first piece before anything is sent: a registry may let nobody read while it waits for a body."""
+    return chain((next(chunks, b""),), chunks)
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
