@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from regkit.cli.keys import publish_keys
+from regkit.config.load import SECTIONS, load_config
 from tests.support.layouts import make_layout
 
 ROOT = Path(__file__).parent.parent
@@ -25,14 +28,29 @@ def test_the_python_guides_example_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_what_the_commands_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`make docs` has been run since the last change of a command."""
+    """`make docs` has been run since the last change of a command, or of a key of the configuration."""
     generator = runpy.run_path(str(ROOT / "docs/generate.py"))
-    fresh = tmp_path / "commands.md"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(generator["main"].__globals__, "TARGET", fresh)
+    monkeypatch.setitem(generator["main"].__globals__, "REFERENCE", tmp_path)
     generator["main"]()
 
-    assert (ROOT / "docs/reference/commands.md").read_text() == fresh.read_text()
+    for name in ("commands.md", "configuration.md"):
+        assert (ROOT / "docs/reference" / name).read_text() == (tmp_path / name).read_text()
+
+
+def test_the_configuration_guides_example_is_valid(tmp_path: Path) -> None:
+    """It names every section, and each of its keys is known; the paths in it are of a project like that."""
+    [example] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/guides/configuration.md").read_text(), re.DOTALL)
+    (tmp_path / "certs").mkdir()
+    for name in ("certs/ca.pem", "README.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "regkit.toml").write_text(example)
+
+    config = load_config(tmp_path / "regkit.toml", publish_keys)
+
+    assert [entry.name for entry in config.publish] == ["hello", "tools"]
+    assert all((config.builders, config.registries, config.cleanups, config.readme))
+    assert set(tomllib.loads(example)) == set(SECTIONS)
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
