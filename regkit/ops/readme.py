@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to send: the white space at the end, which hubs drop, doesn't count."""
+        """Whether there is anything to send: line ends, and white space at the text's end, are the hub's own."""
         return _bare(self.shown) != _bare(self.wanted)
 
     def lines(self) -> Iterator[str]:
@@ -205,7 +205,8 @@ def _push(session: Session, api: VendorApi, wanted: Description, *, file: str) -
 
 
 def _bare(description: Description) -> Description:
-    return Description(*(text and text.rstrip() for text in (description.full, description.short)))
+    texts = (description.full, description.short)
+    return Description(*(text and "\n".join(text.rstrip().splitlines()) for text in texts))
 
 
 def _diff(shown: str | None, wanted: str | None, before: str, after: str) -> Iterator[str]:

@@ -53,17 +53,17 @@ class Endpoint:
         return outcome
 
     def _attempt(self, request: Request) -> Outcome:
-        left = self._free - self._session._now()
+        left = self._free - self._session.now()
         if left > 0:
             self._session.sleep(left)
         try:
             response = drive(follow(self._absolute(request)), self._authorized)
         except Unavailable as error:
             return error
-        asked = retry_after(response.headers.get("retry-after"), self._session._now())
+        asked = retry_after(response.headers.get("retry-after"), self._session.now())
         if asked is not None and asked <= MAX_DELAY:
             with self._lock:
-                self._free = max(self._free, self._session._now() + asked)
+                self._free = max(self._free, self._session.now() + asked)
         return response
 
     def _authorized(self, request: Request) -> Response:
@@ -73,7 +73,7 @@ class Endpoint:
         absolute = self._absolute(request)
         if not absolute.url.startswith(f"{self._origin}/"):
             raise ProtocolError(f"{self.host} leads to another origin: {urlsplit(absolute.url).netloc[:200]!r}")
-        return self._session._http.send(absolute)
+        return self._session.send(absolute)
 
     def _absolute(self, request: Request) -> Request:
         return replace(request, url=f"{self.base}{request.url}") if request.url.startswith("/") else request

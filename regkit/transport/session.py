@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from regkit.errors import Interrupted, RegkitError, Unavailable
 from regkit.events import Note, Reporter, ignore
@@ -82,6 +82,16 @@ class Session:
         """
         registry = self._registry(host)
         return drive(flow, registry.pull if pull else registry.send)
+
+    def send(self, request: Request) -> Response:
+        """Send one request to an absolute URL, within its host's limits: nothing is added, followed or tried again."""
+        host = urlsplit(request.url).netloc
+        limits = self._registry(host).limits if host in self._configured else None
+        return limits.send(request, self._http.send) if limits else self._http.send(request)
+
+    def now(self) -> float:
+        """Tell the time, in seconds of Unix time."""
+        return self._now()
 
     def open_ahead(self, host: str) -> None:
         """Open a connection for a request to come, so that it needn't wait for the handshake."""

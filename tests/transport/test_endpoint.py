@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from regkit.config.spec import RegistryConfig
 from regkit.errors import ProtocolError, Unavailable, UsageError
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow, Request, Response
 from regkit.transport.credentials import Credentials
 from regkit.transport.endpoint import Endpoint, check_base
+from regkit.transport.session import Session
 from tests.transport.support import Patient, http, serving
 
 NOW = 1_790_000_000.0
@@ -147,3 +149,16 @@ def test_addresses_that_get_no_login(text: str, said: str) -> None:
 def test_addresses_that_do(text: str, plain: Sequence[str], base: str) -> None:
     with Patient(*plain) as session:
         assert check_base(text, session) == base
+
+
+def test_a_hosts_limits_hold_for_its_api() -> None:
+    """One request in two seconds, whoever asks: the second and the third wait for their turn."""
+    with serving([http(200)] * 3) as server:
+        registries = {server.host: RegistryConfig(server.host, requests_per_second=0.5)}
+        waits: list[float] = []
+        with Session(registries=registries) as session:
+            session.sleep = waits.append  # type: ignore[method-assign]
+            Endpoint(session, f"http://{server.host}", Secret()).run(ask(get(), get(), get()))
+
+    assert len(waits) == 2
+    assert 0 < waits[0] < waits[1]
