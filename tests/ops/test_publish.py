@@ -15,10 +15,13 @@ from regkit.errors import NotFound, PartlyDone, Refused, UsageError, Verificatio
 from regkit.events import ManifestPushed, Note, TagKept, TagMoved, TagRemoved
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
+from regkit.ops.copy import CopySpec, copy
 from regkit.ops.publish import plan, publish
 from regkit.ops.request import publish_spec
 from regkit.ops.result import PublishResult
 from regkit.protocol.flow import Request, Response
+from regkit.targets.layout import Layout
+from regkit.targets.location import Location
 from regkit.targets.repository import Repository
 from tests.ops.support import (
     Cascading,
@@ -37,7 +40,9 @@ ORDER = ["1", "1.2", "1.2.3", "latest"]
 
 
 def release(served: Served, layout: Path, version: str = "v1.2.3", **options: Any) -> PublishResult:
-    spec = publish_spec(f"{served.host}/team/hello", sources=[layout], version=version, commit=COMMIT, env={}, **options)
+    spec = publish_spec(
+        f"{served.host}/team/hello", sources=[layout], version=version, commit=COMMIT, env={}, **options
+    )
     return publish(served.session, spec, env={})
 
 
@@ -345,3 +350,34 @@ def test_the_index_is_the_registrys_own_bytes(layout: Path) -> None:
         raw = served.registry.handle(Request("GET", "/v2/team/hello/manifests/1.2.3")).body.read()
 
     assert Manifest(result.index.media_type, raw).digest == result.index.digest
+
+
+class NoMounts(DevRegistry):
+    """It shares nothing: a mount opens an upload instead, as the specification allows."""
+
+    def handle(self, request: Request) -> Response:
+        return super().handle(replace(request, url=request.url.partition("?mount=")[0]))
+
+
+def test_what_is_in_the_repository_already_is_not_sent_to_it(layout: Path) -> None:
+    """Images that were pushed by digest, without a tag anywhere: nothing is uploaded, whether or not it can mount."""
+    index = Layout(layout).roots[0].digest
+    with serving(NoMounts()) as served:
+        place = f"{served.host}/team/hello@{index}"
+        copy(served.session, CopySpec(Location.parse(f"ocidir://{layout}:built"), Location.parse(place)))
+        assert served.tags() == {}
+        served.access.clear()
+
+        spec = publish_spec(
+            f"{served.host}/team/hello", sources=[place], session=served.session, version="v1.2.3", env={}
+        )
+        result = publish(served.session, spec, env={})
+
+        assert served.tags() == dict.fromkeys(ORDER, result.index.digest)
+        assert not [line for line in served.writes if "/blobs/" in line]
+
+
+def test_a_reference_needs_a_session() -> None:
+    """Without a session only local places can be read."""
+    with pytest.raises(UsageError, match="a session is needed"):
+        publish_spec("registry.invalid/a", sources=["registry.invalid/b:1"], version="v1.2.3", env={})
