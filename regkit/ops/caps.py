@@ -223,7 +223,7 @@ class _Probe:
     def _without_credentials(self, url: str) -> Response:
         from regkit.transport.http import Http
 
-        http = Http(self.session.ca_file)
+        http = Http(self.session.ca_file, self.session.ca_files)
         try:
             return http.send(Request("GET", url))
         finally:

@@ -117,7 +117,13 @@ def _identify(session: Session, host: str, repository: str, login: Login | None)
     credentials = Credentials({host: login} if login else {}, session.credentials.searched)
     username = login.username if login else None
     origin = login.origin if login else session.credentials.searched
-    with Session(credentials, plain_http=session.plain_http, ca_file=session.ca_file, report=session.report) as asking:
+    with Session(
+        credentials,
+        plain_http=session.plain_http,
+        ca_file=session.ca_file,
+        registries=session.registries,
+        report=session.report,
+    ) as asking:
         demands = tuple(challenge.scheme for challenge in asking.run(host, ask_challenges()))
         try:
             asking.run(host, check(Scope(repository, "pull") if repository else None))

@@ -53,15 +53,20 @@ class Session:
 
         self.report = report
         self.credentials = credentials or Credentials()
-        self._configured = registries or {}
-        said = [host for host, registry in self._configured.items() if registry.plain_http]
+        self.registries = registries or {}
+        said = [host for host, registry in self.registries.items() if registry.plain_http]
         self.plain_http = tuple(dict.fromkeys((*plain_http, *said)))
-        self._http = Http(ca_file, {host: each.ca_file for host, each in self._configured.items() if each.ca_file})
+        self._http = Http(ca_file, self.ca_files)
         self.ca_file = ca_file
         self._now = now
         self._stopped = threading.Event()
         self._registries: dict[str, _Registry] = {}
         self._lock = threading.Lock()
+
+    @property
+    def ca_files(self) -> dict[str, Path]:
+        """The authorities that are trusted for one host alone."""
+        return {host: said.ca_file for host, said in self.registries.items() if said.ca_file}
 
     def __enter__(self) -> Self:
         """Open it."""
@@ -86,7 +91,7 @@ class Session:
     def send(self, request: Request) -> Response:
         """Send one request to an absolute URL, within its host's limits: nothing is added, followed or tried again."""
         host = urlsplit(request.url).netloc
-        limits = self._registry(host).limits if host in self._configured else None
+        limits = self._registry(host).limits if host in self.registries else None
         return limits.send(request, self._http.send) if limits else self._http.send(request)
 
     def now(self) -> float:
@@ -113,8 +118,8 @@ class Session:
                 plain = host in self.plain_http
                 tentative = not plain and is_loopback(host)
                 registry = _Registry(self, self._http, host, plain=plain or tentative, tentative=tentative)
-                if host in self._configured:
-                    self._configure(registry, self._configured[host])
+                if host in self.registries:
+                    self._configure(registry, self.registries[host])
                 self._registries[host] = registry
             return self._registries[host]
 
