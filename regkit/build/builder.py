@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regkit.build.child import child, find_tool
 from regkit.build.environment import daemon_environment, trusting
@@ -20,6 +21,9 @@ from regkit.build.progress import clean
 from regkit.build.workspace import Scratch, lock_file, private_directory, scratch
 from regkit.errors import Unavailable, UsageError
 from regkit.events import BuilderStarted, Note, Reporter
+
+if TYPE_CHECKING:
+    from regkit.config.spec import RegistryConfig
 
 TOOLS = ("buildkitd", "buildctl", "runc", "setpriv", "unshare")
 """What has to be on PATH."""
@@ -43,8 +47,9 @@ def throwaway_builder(
     env: Mapping[str, str],
     plain_http: Sequence[str] = (),
     ca_file: Path | None = None,
+    registries: Mapping[str, RegistryConfig] | None = None,
 ) -> Iterator[str]:
-    """Run a buildkitd while the block runs, and give its address.
+    """Run a buildkitd while the block runs, and give its address. Base images come from where `registries` says.
 
     Its root is `cache_root/buildkitd`, so that a later run finds its cache, or a temporary one while another
     run uses that. Call it from the main thread: the daemon dies with the thread that starts it. Raise UsageError
@@ -57,7 +62,7 @@ def throwaway_builder(
         socket = stack.enter_context(scratch(_socket_base(cache_root))).path / _SOCKET
         address = f"unix://{socket}"
         config = mine.path / "buildkitd.toml"
-        config.write_text(configuration(plain_http), encoding="utf-8")
+        config.write_text(configuration(plain_http, registries or {}), encoding="utf-8")
         log = stack.enter_context((mine.path / "buildkitd.log").open("wb"))
         daemon = stack.enter_context(
             child(
@@ -96,9 +101,19 @@ def command(root: Path, address: str, config: Path, env: Mapping[str, str]) -> l
     ]
 
 
-def configuration(plain_http: Sequence[str]) -> str:
-    """Give the daemon's buildkitd.toml: the registries that are asked in plain http."""
-    return "".join(f"[registry.{json.dumps(host)}]\n  http = true\n" for host in plain_http)
+def configuration(plain_http: Sequence[str], registries: Mapping[str, RegistryConfig]) -> str:
+    """Give the daemon's buildkitd.toml: registries that are asked in plain http, their mirrors and authorities."""
+    lines = []
+    for host in dict.fromkeys((*plain_http, *registries)):
+        said = registries.get(host)
+        lines.append(f"[registry.{json.dumps(host)}]")
+        if host in plain_http:
+            lines.append("  http = true")
+        if said is not None and said.mirrors:
+            lines.append(f"  mirrors = {json.dumps(said.mirrors)}")
+        if said is not None and said.ca_file is not None:
+            lines.append(f"  ca = {json.dumps([str(said.ca_file)])}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _root(cache_root: Path, mine: Scratch, stack: ExitStack, report: Reporter) -> tuple[Path, int]:

@@ -143,7 +143,14 @@ def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterat
         builder = (
             nullcontext(given)
             if given
-            else throwaway_builder(cache_root(env), report, env=env, plain_http=session.plain_http, ca_file=ca_file)
+            else throwaway_builder(
+                cache_root(env),
+                report,
+                env=env,
+                plain_http=session.plain_http,
+                ca_file=ca_file,
+                registries=session.registries,
+            )
         )
         with builder as address:
             output = directory / "layout"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +19,13 @@ from regkit.build.buildctl import build
 from regkit.build.builder import configuration, throwaway_builder
 from regkit.build.workers import worker_platforms
 from regkit.build.workspace import lock_file
+from regkit.config.spec import RegistryConfig
 from regkit.errors import Unavailable, UsageError
 from regkit.events import BuilderStarted, Event, Note, StepDone, StepStarted, ignore
 from tests.build.conftest import MakeContext, spec_of
+from tests.support.command import output_of, regkit
+from tests.support.layouts import make_layout
+from tests.support.registries import embedded
 
 VICTIM = Path(__file__).with_name("victim.py")
 SLEEP = 'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox", "sh", "-c", "echo asleep; exec /busybox sleep {mark}"]'
@@ -224,6 +229,29 @@ def test_daemon_that_is_lost_during_a_build_is_unavailable(
         build(spec_of(made), address, tmp_path / "layout", kill, env=env)
 
 
-def test_registries_in_plain_http_are_configured() -> None:
+def test_registries_are_configured() -> None:
     """In buildkitd's own words; a strange host can't break out of its quotes."""
-    assert configuration(["a:5000", 'b"]']) == '[registry."a:5000"]\n  http = true\n[registry."b\\"]"]\n  http = true\n'
+    hosts = ["a:5000", 'b"]']
+    said = {
+        "a:5000": RegistryConfig("a:5000", mirrors=("m:1", "n/x")),
+        "docker.io": RegistryConfig("docker.io", ca_file=Path("/etc/c.pem")),
+    }
+
+    assert tomllib.loads(configuration(hosts, said))["registry"] == {
+        "a:5000": {"http": True, "mirrors": ["m:1", "n/x"]},
+        'b"]': {"http": True},
+        "docker.io": {"ca": ["/etc/c.pem"]},
+    }
+
+
+def test_base_images_come_from_a_mirror(context: MakeContext, env: dict[str, str], tmp_path: Path) -> None:
+    """The registry itself isn't there at all."""
+    make_layout(tmp_path / "base", ["linux/amd64"])
+    with embedded(tmp_path / "registry") as mirror:
+        output_of(regkit("copy", f"ocidir://{tmp_path}/base", f"{mirror.host}/hub/base:1"))
+        said = {"registry.invalid": RegistryConfig("registry.invalid", mirrors=(f"{mirror.host}/hub",))}
+        spec = spec_of(context("FROM registry.invalid/base:1\n"))
+        with throwaway_builder(tmp_path / "cache", ignore, env=env, registries=said) as address:
+            build(spec, address, tmp_path / "layout", ignore, env=env)
+
+        assert any("/v2/hub/base/blobs/" in asked.path for asked in mirror.requests())
