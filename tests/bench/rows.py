@@ -110,7 +110,7 @@ def copy_tags(lab: Lab) -> Iterator[Line]:
         ours = _named("regkit", place, [REGKIT, "copy", "--all-tags", source, "{}"])
         found = compare(ours, peers, lab.env, registries=[origin.running, place.running])
     bound = (
-        "a dozen round trips, with up to 64 requests at once, and the processor's time for them; each layer is asked for "
+        "a dozen round trips, up to 64 requests at once, and the processor's time for them; each layer is asked for "
         f"and brought once. Times: {found.times}. Requests: {found.requests}. CPU: {found.cpu}"
     )
     yield line("copy 50 tags that share 3 layers, both registries 50 ms away", found, "≤ 0.7", bound)
