@@ -42,7 +42,7 @@ def read_file(path: Path) -> str:
     if len(data) > MAX_SIZE:
         raise UsageError(f"the configuration {path} is larger than {MAX_SIZE} bytes")
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UsageError(f"{path}:{line}: this isn't UTF-8") from None
@@ -57,6 +57,6 @@ def _is_meant(project: Path) -> bool:
 
     try:
         tools = tomllib.loads(text).get("tool")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return "[tool.regkit" in text
     return isinstance(tools, dict) and "regkit" in tools

@@ -120,7 +120,7 @@ def host(value: Any, base: Path) -> str:
     name = text(value, base)
     hint = 'write host or host:port, as "ghcr.io"'
     try:
-        reference = Reference.parse(f"{name}/x/y")
+        reference = Reference.parse(f"{name.lower()}/x/y")
     except UsageError:
         raise UsageError(f"not a registry's host: {name!r}", hint=hint) from None
     if reference.repository != "x/y":

@@ -27,8 +27,10 @@ def load_config(path: Path, publish_keys: Callable[[], Mapping[str, Key]]) -> Co
     text = read_file(path)
     try:
         read = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
         raise _not_toml(path, text, error) from None
+    except RecursionError:
+        raise UsageError(f"{path} nests deeper than any configuration does") from None
     document = Document(path, text)
     if path.name == PYPROJECT:
         document = Document(path, text, ("tool", "regkit"))
@@ -68,7 +70,7 @@ def _read_publish(document: Document, value: Any, keys: Mapping[str, Key]) -> tu
     return tuple(found)
 
 
-def _not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> UsageError:
+def _not_toml(path: Path, text: str, error: ValueError) -> UsageError:
     """Bring tomllib's `… (at line 3, column 5)` into the form of all our errors."""
     said, _, place = str(error).rpartition(" (at ")
     found = re.search(r"line (\d+)", place)

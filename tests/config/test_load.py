@@ -230,6 +230,21 @@ def test_what_is_wrong_is_one_sentence_with_file_and_line(
     assert (hint is None and caught.value.hint is None) or (hint or "") in str(caught.value.hint)
 
 
+def test_what_is_hostile(tmp_path: Path) -> None:
+    """A file that would make the parser itself fail is wrong, and no more than that."""
+    with pytest.raises(UsageError, match="nests deeper"):
+        load(tmp_path, f"a = {'[' * 5000}{']' * 5000}\n")
+    with pytest.raises(UsageError, match=r"regkit\.toml:1: this isn't TOML"):
+        load(tmp_path, f"schema = {'9' * 10_000}\n")
+
+
+def test_spellings_that_mean_the_same(tmp_path: Path) -> None:
+    """A byte order mark, line ends of another system, and a host in capitals."""
+    (tmp_path / "regkit.toml").write_bytes(b"\xef\xbb\xbfschema = 1\r\n[registry.'GHCR.io']\r\nconcurrency = 2\r\n")
+
+    assert set(load_config(tmp_path / "regkit.toml", publish_keys).registries) == {"ghcr.io"}
+
+
 def test_the_vendors_are_those_that_are_known() -> None:
     assert [row.name for row in TABLE] == list(VENDORS)
     assert set(PROVIDERS) <= {row.name for row in TABLE if row.has_api}
