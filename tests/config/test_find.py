@@ -11,7 +11,7 @@ from tests.support.command import git
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A git repository with a directory in a directory, below another one that isn't its own."""
+    """Give a git repository with a directory in a directory, in a directory that isn't its own."""
     root = tmp_path / "project"
     (root / "a" / "b").mkdir(parents=True)
     git(root, "init")
