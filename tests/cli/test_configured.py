@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import git, output_of, regkit
+from tests.support.command import LIMIT, clean_environment, git, output_of, regkit
 from tests.support.layouts import make_layout
 from tests.support.registries import RunningRegistry, embedded
 
@@ -248,3 +249,22 @@ def test_what_it_says_of_a_registry_counts_for_every_command(
         assert origin.requests() == []
         output_of(regkit("copy", mine, other, cwd=project))
         assert (origin.tags("other"), registry.tags("other")) == (["1"], [])
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_toml_is_read_where_there_is_some(
+    project: Path, registry: RunningRegistry, tmp_path: Path, configured: bool
+) -> None:
+    """A command without a configuration loads nothing to read one, nor the commands that it's for."""
+    output_of(regkit("publish", "--name", "a", cwd=project))
+    argv = [sys.executable, "-X", "importtime", "-m", "regkit", "tag", "ls", f"{registry.host}/two"]
+    place = project if configured else tmp_path
+    done = subprocess.run(
+        argv, cwd=place, env=clean_environment(tmp_path), capture_output=True, text=True, check=True, timeout=LIMIT
+    )
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert done.stdout == "nightly\n"
+    assert "regkit.cli.tag" in loaded
+    assert ({"tomllib", "regkit.config.load", "regkit.cli.publish"} <= loaded) is configured
+    assert bool({"tomllib", "regkit.config.load", "regkit.cli.publish"} & loaded) is configured
