@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import socket
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from regkit.cli.keys import publish_keys
 from regkit.config.load import SECTIONS, load_config
+from tests.support.command import clean_environment
 from tests.support.layouts import make_layout
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +54,31 @@ def test_the_configuration_guides_example_is_valid(tmp_path: Path) -> None:
     assert [entry.name for entry in config.publish] == ["hello", "tools"]
     assert all((config.builders, config.registries, config.cleanups, config.readme))
     assert set(tomllib.loads(example)) == set(SECTIONS)
+
+
+def test_the_registry_guides_two_lines_run_as_they_stand(tmp_path: Path) -> None:
+    """They start a registry and push to it; only the port is another one, since that of the guide may be taken."""
+    guide = (ROOT / "docs/guides/registry.md").read_text()
+    code = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)[0]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    index = make_layout(tmp_path / "layout", tag="1.2")
+    script = f"{code.replace('5000', port)}\nregkit resolve 127.0.0.1:{port}/team/app:1.2\nkill $!\nwait $!\n"
+    assert len(code.splitlines()) == 2
+
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert f"listening on http://127.0.0.1:{port}\n" in done.stdout, done.stderr
+    assert done.stdout.endswith(f"127.0.0.1:{port}/team/app@{index.digest}\n"), done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:

@@ -189,6 +189,7 @@ VERBS = (
     Verb("blob put", "{app} {file}", frozenset({WRITE}), right=lambda p, _: p.has(p.loose.digest)),
     Verb("tag ls", "{app}", right=lambda p, out: sorted(out.split()) == sorted(p.tags[APP])),
     Verb("tag ls", "{app} --digest {index}", right=lambda _, out: out == _lines(RELEASE)),
+    Verb("tag explain", "{app}", right=lambda _, out: all(tag in out for tag in RELEASE)),
     Verb("tag set", "{app}:1.2.3 a b", frozenset({WRITE}), on(APP, "a", "b", manifest=lambda p: p.index)),
     Verb("tag set", "{app}@{loose} 1.2", frozenset({WRITE, MOVE}), on(APP, "1.2", manifest=lambda p: p.loose)),
     Verb("tag rm", "{app}:1.2 --yes", frozenset({UNTAG}), without("1.2"), lambda p, _: p.has(p.index.digest)),

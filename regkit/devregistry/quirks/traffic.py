@@ -28,13 +28,27 @@ _REMEMBERED = 10_000
 
 
 def _limited(dialect: Callable[[int], str]) -> Wrap:
+    """Refuse requests now and then, but none of them twice in a row: whoever obeys gets on."""
+
     def wrap(handle: Send, setting: Setting) -> Send:
-        count = itertools.count()  # `next` is atomic
+        count = itertools.count()
+        refused: set[tuple[str, str]] = set()
+        lock = Lock()
+
+        def refuses(request: Request) -> bool:
+            key = (request.method, request.url)
+            with lock:
+                if next(count) % EVERY or key in refused:
+                    refused.discard(key)
+                    return False
+                if len(refused) >= _REMEMBERED:
+                    refused.clear()
+                refused.add(key)
+                return True
 
         def answer(request: Request) -> Response:
-            if next(count) % EVERY == 0:
-                wait = dialect(setting.number)
-                raise Fault(429, "TOOMANYREQUESTS", "slow down", {"retry-after": wait})
+            if refuses(request):
+                raise Fault(429, "TOOMANYREQUESTS", "slow down", {"retry-after": dialect(setting.number)})
             return handle(request)
 
         return answer
