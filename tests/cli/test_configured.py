@@ -265,6 +265,6 @@ def test_toml_is_read_where_there_is_some(
 
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert done.stdout == "nightly\n"
-    assert "regkit.cli.tag" in loaded
+    assert "regkit.ops.tags" in loaded
     assert ({"tomllib", "regkit.config.load", "regkit.cli.publish"} <= loaded) is configured
     assert bool({"tomllib", "regkit.config.load", "regkit.cli.publish"} & loaded) is configured
