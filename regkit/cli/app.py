@@ -6,6 +6,8 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -109,8 +111,9 @@ def options(
 
 def run(arguments: list[str]) -> int:
     """Run one command line; give the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _interrupt)
+    sys.unraisablehook = partial(_swallowed, sys.unraisablehook)
     try:
         app(arguments, prog_name="regkit")
     except SystemExit as stop:
@@ -146,3 +149,11 @@ class _Interrupt(KeyboardInterrupt):
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Take SIGTERM, with which CI systems cancel a job, as Ctrl-C."""
     raise _Interrupt
+
+
+def _swallowed(otherwise: Callable[[Any], Any], what: Any) -> None:
+    """Interrupt again, a moment later, where Python can't pass it on: in the callback of an import's lock, say."""
+    if isinstance(what.exc_value, _Interrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        otherwise(what)
