@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from regkit.errors import UsageError
 from regkit.oci.platform import Platform
 
+CREATED = "org.opencontainers.image.created"
 REVISION = "org.opencontainers.image.revision"
 VERSION = "org.opencontainers.image.version"
 REF_NAME = "org.opencontainers.image.ref.name"

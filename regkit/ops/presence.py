@@ -12,7 +12,7 @@ from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
-_LAG = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+LAG = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The waits, in seconds, before each look for what was just written: hubs lag behind their own answers."""
 
 
@@ -32,7 +32,7 @@ def absent_from(
 def lost_from(session: Session, target: Target, written: Sequence[Descriptor]) -> list[Descriptor]:
     """Ask for what was just written; give what still isn't there when a hub that lags would show it."""
     lost = list(written)
-    for wait in _LAG:
+    for wait in LAG:
         if wait:
             session.sleep(wait)
         lost = absent_from(target, lost, session.report)
@@ -48,7 +48,7 @@ def read_back(session: Session, target: Target, tag: str, wanted: Collection[Dig
 
 def shown_by(session: Session, target: Target, tag: str, is_new: Callable[[Digest], bool], what: str) -> Digest:
     """Give what a tag that was written stands on, once that `is_new`; raise VerificationFailed, naming `what`."""
-    for wait in _LAG:
+    for wait in LAG:
         if wait:
             session.sleep(wait)
         there = target.resolve(tag)
