@@ -53,6 +53,7 @@ def serve(
     grant: Annotated[
         list[str] | None,
         typer.Option(
+            envvar="REGKIT_GRANT",
             metavar="USER=PATTERN:ACTIONS",
             help="All that a user may do: pull,push,delete in repositories like team/*; repeatable. "
             "A user without a grant may do all.",

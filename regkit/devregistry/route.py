@@ -47,6 +47,11 @@ class Route(NamedTuple):
         return ":" in self.name
 
 
+def tags_of(request: Request) -> tuple[str, ...]:
+    """Give the tags in the query of a push by digest (distribution-spec, Pushing Manifests)."""
+    return tuple(value for name, value in parse_qsl(urlsplit(request.url).query) if name == "tag")
+
+
 def header(request: Request, name: str) -> str:
     """Give a request's header, however its name is written; "" where it isn't there."""
     return next((value for key, value in request.headers.items() if key.lower() == name), "")

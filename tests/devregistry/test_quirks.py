@@ -162,9 +162,10 @@ def test_a_tag_that_does_not_move(name: str) -> None:
         return ask(here, "PUT", f"/v2/a/manifests/{tag}", what.raw, content_type=what.media_type).status
 
     assert put("1", other) in (400, 403, 405)
+    assert put(f"{other.digest}?tag=4&tag=1", other) in (400, 403, 405)
     assert tags(here) == {"1": manifest.digest, "2": other.digest}
     free = 405 if Ability.write in QUIRKS[name].refuses else 201
-    assert (put("1", manifest), put("3", other), put(other.digest, other)) == (free, free, free)
+    assert (put("1", manifest), put("3", other), put(f"{other.digest}?tag=2", other)) == (free, free, free)
 
 
 def test_a_tag_takes_its_digest_along() -> None:
@@ -291,6 +292,18 @@ def test_where_uploads_are() -> None:
     assert on_loopback.headers["location"].startswith("http://localhost:5000/v2/")
 
 
+def test_tags_of_a_push_by_digest() -> None:
+    """They are passed over, and the answer says nothing of them; the manifest is there."""
+    here = front("no-tags-by-digest")
+    manifest = tagged(here, "1")
+    answer = ask(
+        here, "PUT", f"/v2/a/manifests/{manifest.digest}?tag=2&tag=3", manifest.raw, content_type=manifest.media_type
+    )
+
+    assert (answer.status, "oci-tag" in answer.headers) == (201, False)
+    assert list(tags(here)) == ["1"]
+
+
 # Reading
 
 
@@ -396,6 +409,11 @@ def test_lag() -> None:
     assert drive(get_manifest("a", other.digest), here.handle).raw == other.raw
     drive(put_manifest("a", "1", new), here.handle)
     assert drive(get_manifest("a", "1"), here.handle).raw == new.raw
+    put = ask(here, "PUT", f"/v2/a/manifests/{old.digest}?tag=1&tag=2", old.raw, content_type=old.media_type)
+    assert put.headers["oci-tag"] == "1, 2"
+    assert drive(get_manifest("a", "1"), here.handle).raw == new.raw
+    with pytest.raises(NotFound):
+        drive(get_manifest("a", "2"), here.handle)
 
 
 def test_warnings_are_in_every_answer() -> None:

@@ -191,6 +191,7 @@ VERBS = (
     Verb("tag ls", "{app} --digest {index}", right=lambda _, out: out == _lines(RELEASE)),
     Verb("tag explain", "{app}", right=lambda _, out: all(tag in out for tag in RELEASE)),
     Verb("tag set", "{app}:1.2.3 a b", frozenset({WRITE}), on(APP, "a", "b", manifest=lambda p: p.index)),
+    Verb("tag set", "{app}:1.2.3 a b c d", frozenset({WRITE}), on(APP, *"abcd", manifest=lambda p: p.index)),
     Verb("tag set", "{app}@{loose} 1.2", frozenset({WRITE, MOVE}), on(APP, "1.2", manifest=lambda p: p.loose)),
     Verb("tag rm", "{app}:1.2 --yes", frozenset({UNTAG}), without("1.2"), lambda p, _: p.has(p.index.digest)),
     Verb("tag rm", "{app}:part --yes", frozenset({UNTAG}), without("part"), lambda p, _: p.has(p.part.digest)),
@@ -214,6 +215,12 @@ VERBS = (
     Verb("copy", "oci:{new}:built {copy}:1", frozenset({WRITE}), on(COPY, "1", manifest=lambda p: p.new)),
     Verb("copy", "oci:{new}:built {app}:latest", frozenset({WRITE, MOVE}), on(APP, "latest", manifest=lambda p: p.new)),
     Verb("copy", "{app}:1.2.3 oci:{out}:built", right=_copied),
+    Verb(
+        "copy",
+        "{app} {copy} --all-tags",
+        frozenset({WRITE, IMAGE}),
+        lambda _, before, __: {**before, COPY: before[APP]},
+    ),
     Verb(
         "publish",
         f"--from {{new}} --image {{copy}} --version v1.2.3 --commit {COMMIT}",

@@ -9,7 +9,7 @@ from regkit.devregistry.answer import Fault
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.call import parse_digest
 from regkit.devregistry.quirks.quirk import Ability, Change, Quirk, Setting, Wrap, before
-from regkit.devregistry.route import Route, at, read_body
+from regkit.devregistry.route import Route, at, read_body, tags_of
 from regkit.devregistry.store import Names
 from regkit.oci import mediatype
 from regkit.oci.digest import Digest
@@ -93,17 +93,17 @@ def _keep_tags(status: int, code: str, message: str, *, deletes: bool) -> Change
 
     def change(request: Request, setting: Setting) -> Request:
         route = Route.of(request)
-        if route.chapter != "manifests" or route.is_digest or request.method not in ("PUT", "DELETE"):
+        if route.chapter != "manifests" or request.method not in (("PUT",) if deletes else ("PUT", "DELETE")):
             return request
-        standing = _names(setting.registry, route).tags.get(route.name)
-        if standing is None or (request.method == "DELETE" and deletes):
-            return request
+        tags, standing = tags_of(request) if route.is_digest else (route.name,), _names(setting.registry, route).tags
+        digest = None
         if request.method == "PUT":
             raw = read_body(request, MAX_SIZE)
-            request = replace(request, body=Bytes(raw))
-            if Digest.of(raw, standing.algorithm) == standing:
-                return request
-        raise Fault(status, code, message.format(tag=route.name, repository=route.repository))
+            request, digest = replace(request, body=Bytes(raw)), Digest.of(raw)
+        for tag in tags:
+            if tag in standing and standing[tag] not in (digest, route.name):
+                raise Fault(status, code, message.format(tag=tag, repository=route.repository))
+        return request
 
     return change
 

@@ -11,7 +11,6 @@ from email.utils import formatdate
 from threading import Lock
 
 from regkit.devregistry.answer import Fault
-from regkit.devregistry.call import parse_digest
 from regkit.devregistry.quirks.quirk import Quirk, Setting, Wrap
 from regkit.devregistry.route import Route, at
 from regkit.devregistry.store import Names
@@ -86,16 +85,14 @@ class _Lag:
         return self._handle(at(request, f"/v2/{route.repository}/manifests/{before}"))
 
     def _write(self, route: Route, request: Request) -> Response:
-        names = self._registry.store.names(route.repository) or Names()
+        old = self._registry.store.names(route.repository) or Names()
         response = self._handle(request)
         if response.status == 201:
             now = self._registry.store.names(route.repository) or Names()
-            digest = parse_digest(route.name) if route.is_digest else now.tags[route.name]
+            new = [str(digest) for digest in now.manifests if digest not in old.manifests]
+            moved = [tag for tag, digest in now.tags.items() if old.tags.get(tag) != digest]
             with self._lock:
-                if digest not in names.manifests:
-                    self._old[route.repository, digest] = (self._reads, None)
-                if not route.is_digest and names.tags.get(route.name) != digest:
-                    self._old[route.repository, route.name] = (self._reads, names.tags.get(route.name))
+                self._old.update({(route.repository, name): (self._reads, old.tags.get(name)) for name in new + moved})
                 while len(self._old) > _REMEMBERED:
                     self._old.popitem(last=False)
         return response

@@ -1,4 +1,4 @@
-"""Quirks of uploading."""
+"""Quirks of pushing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def _without_single_post(request: Request, setting: Setting) -> Request:
         return request
     query = {k: v for k, v in route.query.items() if k != "digest"}
     return replace(with_query(request, query), headers={}, body=Bytes(b""))
+
+
+def _without_tags(request: Request, setting: Setting) -> Request:
+    del setting
+    route = Route.of(request)
+    if request.method != "PUT" or route.chapter != "manifests" or "tag" not in route.query:
+        return request
+    return with_query(request, {k: v for k, v in route.query.items() if k != "tag"})
 
 
 def _cap(method: str, status: int, message: str) -> Change:
@@ -121,6 +129,12 @@ UPLOADS = (
         "answers a blob in one POST with 202, and forgets its bytes",
         "distribution, Docker Hub",
         before(_without_single_post),
+    ),
+    Quirk(
+        "no-tags-by-digest",
+        "sets no tags that are named in the push of a manifest by its digest",
+        "registries of distribution-spec 1.1 and before, so most of them",
+        before(_without_tags),
     ),
     Quirk(
         "patch-cap",
