@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import regkit.testing
 from regkit.errors import UsageError
 from regkit.testing import Answered, RunningRegistry, running_registry
-from tests.support.command import clean_environment, output_of, peer, regkit
+from tests.support.command import clean_environment, output_of, peer
+from tests.support.command import regkit as run_regkit
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +36,7 @@ def test_an_image_is_there(registry: RunningRegistry) -> None:
     assert image == again
     assert registry.tags("team/app") == dict.fromkeys("12", image.partition("@")[2])
     output_of(peer("crane", "validate", "--remote", f"{registry.host}/team/app:1"))
-    output_of(regkit("verify", image, "--blobs"))
+    output_of(run_regkit("verify", image, "--blobs"))
 
 
 def test_images_for_platforms(registry: RunningRegistry) -> None:
@@ -44,8 +46,8 @@ def test_images_for_platforms(registry: RunningRegistry) -> None:
     one = registry.push_image("app:one", index=True)
     other = registry.push_image("app:other", content="other")
 
-    output_of(regkit("verify", several, "--platforms", ",".join(platforms)))
-    output_of(regkit("verify", one, "--platforms", "linux/amd64"))
+    output_of(run_regkit("verify", several, "--platforms", ",".join(platforms)))
+    output_of(run_regkit("verify", one, "--platforms", "linux/amd64"))
     assert list(registry.tags("app")) == ["one", "other"]
     assert len({several, one, other}) == 3
 
@@ -54,7 +56,7 @@ def test_requests_are_listed(registry: RunningRegistry) -> None:
     """All that clients asked for, in order; what the test itself put there isn't among them."""
     registry.push_image("app:1")
     assert not registry.requests
-    digest = output_of(regkit("resolve", f"{registry.host}/app:1")).partition("@")[2].strip()
+    digest = output_of(run_regkit("resolve", f"{registry.host}/app:1")).partition("@")[2].strip()
 
     assert list(registry.requests) == [Answered("HEAD", "/v2/app/manifests/1", 200)]
     assert digest == registry.tags("app")["1"]
@@ -66,13 +68,13 @@ def test_quirks_are_switched(registry: RunningRegistry) -> None:
     """On for a block, or until they are switched off; an unknown one is an error, and then none is on."""
     name = f"{registry.host}/app"
     registry.push_image("app:1")
-    with registry.quirk("tag-delete-405", "lag=2"):
-        assert regkit("tag", "rm", "--yes", f"{name}:1").returncode == 9
+    with registry.quirk("deletes-off", "lag=2"):
+        assert run_regkit("tag", "rm", "--yes", f"{name}:1").returncode == 9
     registry.switch_on("read-only")
-    assert regkit("tag", "set", f"{name}:1", "2").returncode == 9
+    assert run_regkit("tag", "set", f"{name}:1", "2").returncode == 9
     registry.switch_off("read-only")
-    output_of(regkit("tag", "set", f"{name}:1", "2"))
-    output_of(regkit("tag", "rm", "--yes", f"{name}:1"))
+    output_of(run_regkit("tag", "set", f"{name}:1", "2"))
+    output_of(run_regkit("tag", "rm", "--yes", f"{name}:1"))
 
     assert list(registry.tags("app")) == ["2"]
     with pytest.raises(UsageError, match="not a quirk"), registry.quirk("nothing"):
@@ -93,6 +95,12 @@ def test_what_is_no_name(registry: RunningRegistry, name: str) -> None:
     """A name that clients couldn't ask for is refused."""
     with pytest.raises(UsageError):
         registry.push_image(name)
+
+
+def test_all_is_pinned() -> None:
+    """Exactly these names are what other projects rest on."""
+    assert sorted(regkit.testing.__all__) == ["Answered", "RunningRegistry", "regkit_registry", "running_registry"]
+    assert all(getattr(regkit.testing, name).__doc__ for name in regkit.testing.__all__)
 
 
 def test_the_plugin_costs_no_start() -> None:

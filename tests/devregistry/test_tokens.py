@@ -76,6 +76,14 @@ def test_an_identity_token_is_no_access_token(tokens: Tokens) -> None:
     assert tokens.read_identity(tokens.access_token("me", ACCESS)) is None
 
 
+def test_a_token_is_for_one_service(tokens: Tokens) -> None:
+    """One that was signed for another service isn't taken, by the same key or not."""
+    token = tokens.access_token("me", ACCESS)
+    tokens.service = "other"
+
+    assert tokens.read(token) is None
+
+
 def test_what_others_signed_is_none(tokens: Tokens, clock: Clock) -> None:
     """Not another key's, another service's, an unsigned one, or one that was changed."""
     ours = tokens.access_token("me", ACCESS)

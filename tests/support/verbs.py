@@ -28,6 +28,9 @@ WRITE, MOVE, UNTAG, DELETE, IMAGE = (
     Ability.serve_image,
 )
 
+ONE, STAND_IN = frozenset({UNTAG}), frozenset({WRITE, MOVE, DELETE})
+"""What it takes to remove a tag: that alone, or to move it to what is then deleted."""
+
 
 def unchanged(_: Place, tags: Tags, __: str) -> Tags:
     """Every tag stands where it stood."""
@@ -51,8 +54,14 @@ class Verb:
     last: frozenset[Ability] = frozenset()
     """What it does at its end: where that is refused, the exit code is 8, and `left` is what stands then."""
     left: After = unchanged
+    detour: frozenset[Ability] | None = None
+    """What another way needs, for a registry that refuses what the straight one does; None where there is none."""
     refused: Mapping[Ability, After] = field(default_factory=dict)
     """What stands where what it needs is refused, unless that is all as it was."""
+
+    def is_refused(self, refused: frozenset[Ability]) -> bool:
+        """Tell whether a registry that refuses this leaves no way."""
+        return bool(self.needs & refused) and (self.detour is None or bool(self.detour & refused))
 
     def __str__(self) -> str:
         return f"{self.name} {self.arguments}"
@@ -193,16 +202,11 @@ VERBS = (
     Verb("tag set", "{app}:1.2.3 a b", frozenset({WRITE}), on(APP, "a", "b", manifest=lambda p: p.index)),
     Verb("tag set", "{app}:1.2.3 a b c d", frozenset({WRITE}), on(APP, *"abcd", manifest=lambda p: p.index)),
     Verb("tag set", "{app}@{loose} 1.2", frozenset({WRITE, MOVE}), on(APP, "1.2", manifest=lambda p: p.loose)),
-    Verb("tag rm", "{app}:1.2 --yes", frozenset({UNTAG}), without("1.2"), lambda p, _: p.has(p.index.digest)),
-    Verb("tag rm", "{app}:part --yes", frozenset({UNTAG}), without("part"), lambda p, _: p.has(p.part.digest)),
-    Verb(
-        "tag rm",
-        "{app}:single --yes",
-        frozenset({UNTAG}),
-        without("single"),
-        lambda p, _: p.has(p.single.digest),
-    ),
-    Verb("tag rm", "{app}:arm --yes", frozenset({UNTAG}), without("arm")),
+    Verb("tag rm", "{app}:1.2 --yes", ONE, without("1.2"), lambda p, _: p.has(p.index.digest), detour=STAND_IN),
+    Verb("tag rm", "{app}:part --yes", ONE, without("part"), lambda p, _: p.has(p.part.digest), detour=STAND_IN),
+    Verb("tag rm", "{app}:single --yes", ONE, without("single"), lambda p, _: p.has(p.single.digest), detour=STAND_IN),
+    # The tag of an image that an index lists may be what protects it: there is no other way to remove that.
+    Verb("tag rm", "{app}:arm --yes", ONE, without("arm")),
     Verb("copy", "{app}:1.2.3 {copy}:1", frozenset({WRITE}), on(COPY, "1", manifest=lambda p: p.index)),
     Verb("copy", "{app}:single {copy}:1", frozenset({WRITE, IMAGE}), on(COPY, "1", manifest=lambda p: p.single)),
     Verb(
