@@ -17,7 +17,7 @@ class Note(NamedTuple):
 
 
 class StageStarted(NamedTuple):
-    """A publish enters a stage: `build`, `push`, `tag`, `clean`, `verify`."""
+    """A publish enters a stage: `plan`, `build`, `test`, `push`, `tag`, `clean`."""
 
     name: str
     title: str
@@ -37,6 +37,16 @@ class StepStarted(NamedTuple):
     name: str
 
 
+class StepProgress(NamedTuple):
+    """A step has moved `current` of `total` bytes of an `item`: a layer of a base image, say."""
+
+    platform: str
+    name: str
+    item: str
+    current: int
+    total: int
+
+
 class StepDone(NamedTuple):
     """BuildKit ended a step: from the cache, or after `seconds`; `error` is "" where it went well."""
 
@@ -53,6 +63,29 @@ class StepLog(NamedTuple):
     platform: str
     name: str
     line: str
+
+
+class PlatformTested(NamedTuple):
+    """A platform's image was tested before the push."""
+
+    platform: str
+    passed: bool
+    seconds: float
+
+
+class ImageFound(NamedTuple):
+    """An image of a release is known, built or found: its layers, and the size of all its content in bytes."""
+
+    descriptor: Descriptor
+    layers: tuple[Descriptor, ...]
+    size: int
+
+
+class BlobProgress(NamedTuple):
+    """Of a large blob `sent` bytes are on their way; it counts as arrived with `BlobPushed`."""
+
+    descriptor: Descriptor
+    sent: int
 
 
 class BlobPushed(NamedTuple):
@@ -95,6 +128,13 @@ class TagRemoved(NamedTuple):
     tag: str
 
 
+class ReleaseUp(NamedTuple):
+    """A release is published as `descriptor`, the index; `names` are those to pull by, one for each repository."""
+
+    descriptor: Descriptor
+    names: tuple[str, ...]
+
+
 class RetryScheduled(NamedTuple):
     """A request will be sent again: try number `attempt`, after `delay` seconds."""
 
@@ -118,14 +158,19 @@ Event: TypeAlias = (
     | StageStarted
     | BuilderStarted
     | StepStarted
+    | StepProgress
     | StepDone
     | StepLog
+    | PlatformTested
+    | ImageFound
+    | BlobProgress
     | BlobPushed
     | ContentExists
     | ManifestPushed
     | TagMoved
     | TagKept
     | TagRemoved
+    | ReleaseUp
     | RetryScheduled
     | RequestServed
 )

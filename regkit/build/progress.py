@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from regkit.errors import UsageError
-from regkit.events import Event, Note, StepDone, StepLog, StepStarted
+from regkit.events import Event, Note, StepDone, StepLog, StepProgress, StepStarted
 from regkit.oci.platform import Platform
 
 KEPT_LINES = 200
@@ -72,6 +72,11 @@ class Progress:
         self.plain: deque[str] = deque(maxlen=KEPT_LINES)
 
     @property
+    def begun(self) -> bool:
+        """Whether the builder said anything yet."""
+        return bool(self._steps)
+
+    @property
     def failed(self) -> Step | None:
         """The step that failed first, with its platform; those that were stopped because of it don't count."""
         failed = [replace(step, platform=self.platform_of(key)) for key, step in self._steps.items() if step.error]
@@ -92,6 +97,8 @@ class Progress:
             self._learn(vertex)
         for vertex in vertexes:
             yield from self._advance(vertex)
+        for item in _objects(status, "statuses"):
+            yield from self._move(item)
         for log in _objects(status, "logs"):
             yield from self._log(log)
         for warning in _objects(status, "warnings"):
@@ -160,6 +167,17 @@ class Progress:
         yield from _flush(step, platform)
         step.done, step.error = True, error
         yield event
+
+    def _move(self, item: dict[str, Any]) -> Iterator[Event]:
+        """Tell of bytes, where it is known how many there are."""
+        digest = _text(item, "vertex")
+        step = self._steps.get(digest)
+        current, total = item.get("current"), item.get("total")
+        if step is None or step.done or not isinstance(current, int) or not isinstance(total, int):
+            return
+        if 0 <= current <= total and total:
+            name = clean(_text(item, "id").encode())
+            yield StepProgress(self.platform_of(digest), step.name, name, current, total)
 
     def _log(self, log: dict[str, Any]) -> Iterator[Event]:
         digest = _text(log, "vertex")

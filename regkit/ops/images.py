@@ -49,6 +49,11 @@ class Image:
         return self.descriptor.platform
 
     @property
+    def size(self) -> int:
+        """The bytes of its manifest, configuration and layers."""
+        return self.descriptor.size + sum(blob.size for blob in self.piece.manifest.blobs)
+
+    @property
     def pieces(self) -> tuple[Piece, ...]:
         """What it brings into an index: itself, then its attestations."""
         return (self.piece, *self.attestations)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from regkit.errors import Interrupted, RegkitError, Unavailable
-from regkit.events import Note, StageStarted, TagKept
+from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
 from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
 from regkit.ops.images import Content, Origin
@@ -81,6 +81,8 @@ class _Release:
     def run(self) -> PublishResult:
         """Bring all content everywhere, then the names, each stage to all that are still with us."""
         self._plan.check_immutable(self._index.digest)
+        for image in self._content.images:
+            self._session.report(ImageFound(image.descriptor, image.piece.manifest.layers, image.size))
         todo = [there for there in self._plan.destinations if there.image != self._plan.reused_from]
         for wave in (todo[:1], todo[1:]):  # the others may mount from the first
             self._each(self._push, wave)
@@ -89,13 +91,15 @@ class _Release:
                 self._each(stage, [there])
         if not self._up:
             raise next(iter(self._failed.values()))
-        return PublishResult(
+        result = PublishResult(
             self._index.descriptor,
             tuple(self._up),
             tuple(image.descriptor for image in self._content.images),
             self._plan.reuse is not None,
             self._unfinished(),
         )
+        self._session.report(ReleaseUp(result.index, result.names))
+        return result
 
     def _each(self, stage: Callable[[Destination], None], destinations: Iterable[Destination]) -> None:
         """Do a stage side by side where nothing failed so far."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import BinaryIO, Self, TypeVar, cast
 
 from regkit.errors import AccessDenied, Interrupted, NotFound, RegkitError, Unavailable
-from regkit.events import BlobPushed, ContentExists, ManifestPushed, StageStarted
+from regkit.events import BlobProgress, BlobPushed, ContentExists, ManifestPushed, StageStarted
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -23,6 +23,7 @@ from regkit.protocol.referrers import ask_referrers, edit_fallback, fallback_tag
 from regkit.protocol.retry import delay
 from regkit.protocol.tag import delete_tag, has_no_tags, list_tags
 from regkit.protocol.upload import Upload, cancel_upload, mount_blob, post_blob
+from regkit.targets.counted import STEP, CountedSource
 from regkit.targets.resumed import Resumed
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource, read_all
@@ -133,6 +134,8 @@ class Repository:
         """Send content; a manifest under `name`, or by digest."""
         report = self._session.report
         if not descriptor.is_manifest:
+            if descriptor.size > STEP:
+                source = CountedSource(source, lambda sent: report(BlobProgress(descriptor, sent)))
             sent = self._push_blob(descriptor, source)
             report(BlobPushed(descriptor) if sent else ContentExists(descriptor))
             return

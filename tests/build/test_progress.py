@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regkit.build.progress import KEPT_LINES, Progress, clean
-from regkit.events import Event, Note, StepDone, StepLog, StepStarted
+from regkit.events import Event, Note, StepDone, StepLog, StepProgress, StepStarted
 from regkit.oci.platform import parse_platforms
 
 START, END = "2026-11-24T06:57:57.245096756Z", "2026-11-24T06:57:58.745096756Z"
@@ -257,3 +257,20 @@ def test_no_line_breaks_the_reader(lines: list[bytes]) -> None:
 def test_no_object_breaks_the_reader(value: dict[str, Any]) -> None:
     """Fields of any type are taken or left, never an exception."""
     feed(running(), {"vertexes": [value], "logs": [value, value | {"vertex": "a"}], "warnings": [value]})
+
+
+def test_bytes_of_a_step_are_told() -> None:
+    """What a base image's layers have arrived of, where BuildKit knows their size; nothing of a step that is done."""
+    progress = Progress(parse_platforms(["linux/amd64"]))
+    name, item = "[linux/amd64 1/2] FROM x", {"id": "sha256:\x07ab", "vertex": "a"}
+    events = feed(
+        progress,
+        {"vertexes": [vertex("a", name, started=START)], "statuses": [{**item, "current": 5, "total": 9}]},
+        {"statuses": [{**item, "current": 7}, {**item, "current": 7, "total": 0}, {**item, "current": 9, "total": 8}]},
+        {"statuses": [{**item, "vertex": "b", "current": 1, "total": 2}, {**item, "current": "1", "total": 2}]},
+        {"vertexes": [vertex("a", name, started=START, completed=END)]},
+        {"statuses": [{**item, "current": 9, "total": 9}]},
+    )
+
+    assert events[1:-1] == [StepProgress("linux/amd64", "[1/2] FROM x", "sha256:ab", 5, 9)]
+    assert isinstance(events[-1], StepDone)

@@ -1,0 +1,51 @@
+"""How much of a source has been read is told, and what is read stays the same."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+from regkit.protocol.flow import Bytes
+from regkit.targets.counted import STEP, CountedSource
+
+DATA = bytes(range(256)) * (3 * STEP // 256) + b"rest"
+
+
+def test_what_is_read_is_told() -> None:
+    """Each time that at least STEP bytes more have been read, in whatever pieces; each opening counts anew."""
+    told: list[int] = []
+    source = CountedSource(Bytes(DATA), told.append)
+
+    for _ in range(2):
+        with source.open() as stream:
+            assert b"".join(iter(lambda: stream.read(STEP // 3), b"")) == DATA
+
+    assert source.size == len(DATA)
+    once = told[: len(told) // 2]
+    assert told == once * 2
+    assert all(later - before >= STEP for before, later in zip([0, *once], once, strict=False))
+    assert len(DATA) - once[-1] < STEP
+
+
+def test_pieces_that_come_are_not_waited_for() -> None:
+    """`read1` gives what a stream has, `read` all that was asked for; closing closes the stream."""
+
+    class Slow(io.BufferedIOBase):
+        def read1(self, size: int = -1, /) -> bytes:
+            return b"x" * min(size, 2)
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            return b"x" * (size or 0)
+
+    class Source:
+        size = 10
+
+        def open(self) -> BinaryIO:
+            return inner  # type: ignore[return-value]
+
+    inner = Slow()
+    with CountedSource(Source(), lambda _: None).open() as stream:
+        assert stream.read1(7) == b"xx"  # type: ignore[attr-defined]
+        assert stream.read(7) == b"x" * 7
+
+    assert inner.closed
