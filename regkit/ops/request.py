@@ -127,10 +127,10 @@ def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterat
     `BUILDKIT_HOST` names the builder; without it a throw-away one serves this one call.
     """
     assert spec.build is not None
+    from regkit.build.baseimages import base_images
     from regkit.build.buildctl import build
     from regkit.build.builder import throwaway_builder
     from regkit.build.workspace import cache_root, workspace
-    from regkit.transport.credentials_images import base_images
     from regkit.transport.credentials_store import lend
 
     report, ca_file = session.report, session.ca_file
