@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": "Look whether all of a release is there.",
     "diff": "Show in what two images or releases differ.",
     "referrers": "List what refers to an image: signatures, SBOMs.",
+    "cleanup": "Remove old tags, and nothing that a tag which stays needs.",
     "readme": "Show a README on a repository's page: Docker Hub, Quay, Harbor.",
     "login": "Prove a login, and keep it in Docker's configuration.",
     "logout": "Forget a registry's login.",

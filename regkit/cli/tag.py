@@ -75,6 +75,14 @@ def remove(
         bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print what would be removed, change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            envvar="REGKIT_FORCE",
+            help="Remove also a tag that alone protects an image that an index needs, as on distribution 2.x.",
+        ),
+    ] = False,
 ) -> None:
     """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
     from regkit.cli.inspect import read_names
@@ -89,7 +97,7 @@ def remove(
             return
         if not yes:
             _confirm(removals)
-        remove_tags(session, removals)
+        remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
 
 
 @app.command()

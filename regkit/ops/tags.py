@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 from semver import Version
 
-from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UsageError
-from regkit.events import Note, TagKept, TagRemoved
-from regkit.oci import mediatype
-from regkit.oci.descriptor import Descriptor
+from regkit.config.spec import RegistryConfig
+from regkit.errors import AccessDenied, NotFound, PartlyDone, Refused, RegkitError, UsageError
+from regkit.events import TagKept
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import Manifest
 from regkit.oci.reference import Reference, check_tag
+from regkit.ops.guard import TagGuard
 from regkit.ops.publication import Publication
+from regkit.ops.removal import RemovedTags
 from regkit.ops.tasks import each
+from regkit.ops.untag import Untagger
 from regkit.ops.versions import version_of
-from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
+
+MANY = 10
+"""How many failures a message names."""
 
 
 def list_tags(session: Session, repository: Reference, *, sort: str = "", digest: Digest | None = None) -> list[str]:
@@ -73,58 +76,61 @@ def plan_removal(session: Session, references: Iterable[Reference]) -> tuple[Rem
     return tuple(Removal(r, there.digest if there else None) for r, there in zip(wanted, found, strict=True))
 
 
-def remove_tags(session: Session, removals: Iterable[Removal]) -> None:
-    """Remove tags by the specification's way, which touches nothing else; raise Refused where a registry can't.
-
-    A registry that takes what the tag stood on along, and with it other tags, gets all of that back.
-    """
-    listed: dict[str, tuple[str, ...]] = {}
-    for removal in removals:
-        reference, digest = removal.reference, removal.digest
-        assert reference.tag is not None
-        if digest is None:
-            session.report(TagKept(reference.tag, "it isn't there"))
-            continue
-        repository = Repository(session, reference)
-        manifest = _read(repository, digest)
-        if reference.name not in listed:
-            listed[reference.name] = repository.tags()
-        if not repository.untag(reference.tag):
-            raise Refused(
-                f"{reference} stays: {reference.registry} can't remove a tag alone",
-                hint="deleting by digest would take every tag on it, so regkit doesn't",
-            )
-        session.report(TagRemoved(str(reference)))
-        listed[reference.name] = tuple(tag for tag in listed[reference.name] if tag != reference.tag)
-        if manifest is not None:
-            _put_back(session, repository, Descriptor(manifest.media_type, digest, len(manifest.raw)), manifest, listed)
-
-
-def _read(repository: Repository, digest: Digest) -> Manifest | None:
-    """Read what a tag stands on, in case it has to be put back; None for what isn't a manifest of today."""
-    try:
-        manifest = repository.manifest(digest)
-    except (NotFound, ProtocolError, ContentMismatch):
-        return None
-    return manifest if manifest.media_type in mediatype.MANIFESTS else None
-
-
-def _put_back(
+def remove_tags(
     session: Session,
-    repository: Repository,
-    descriptor: Descriptor,
-    manifest: Manifest,
-    listed: Mapping[str, Sequence[str]],
+    removals: Iterable[Removal],
+    *,
+    force: bool = False,
+    registries: Mapping[str, RegistryConfig] | None = None,
 ) -> None:
-    """Push what went with its tag, and set the tags of `listed` that went with it."""
-    if repository.exists(descriptor):
+    """Remove tags and nothing else, side by side: by the specification's way, the vendor's, or a proven stand-in.
+
+    A registry that takes what the tag stood on along, and with it other tags, gets all of that back. Where only a tag
+    protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set. `registries`
+    says whose they are. Raise Refused where none could be removed, PartlyDone where some were.
+    """
+    groups: dict[str, list[Removal]] = {}
+    for removal in removals:
+        if removal.digest is None:
+            session.report(TagKept(str(removal.reference.tag), "it isn't there"))
+        else:
+            groups.setdefault(removal.reference.name, []).append(removal)
+    done, failed = 0, dict[str, RegkitError]()
+    for group in groups.values():
+        said = (registries or {}).get(group[0].reference.registry)
+        removing = _removing(session, group, said, force=force)
+        try:
+            removing.run()
+        except AccessDenied as error:
+            failed[group[0].reference.name] = error
+        done += len(removing.removed)
+        failed |= removing.failed
+    raise_failures(done, failed)
+
+
+def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
+    """Raise what went wrong with some of many: that itself, or PartlyDone where others went well."""
+    if not failed:
         return
-    left = repository.tags()
-    lost = [tag for tag in listed[repository.name] if tag not in left]
-    what = ", ".join((descriptor.digest, *lost))
-    session.report(Note(f"{repository.name} took {what} along with the tag; it is put back", warning=True))
-    for name in (None, *lost):
-        repository.push(descriptor, Bytes(manifest.raw), name)
+    errors = list(failed.values())
+    if len(errors) == 1 and not done:
+        raise errors[0]
+    messages = [error.message for error in errors]
+    said = "; ".join(messages[:MANY]) + (f"; and {len(messages) - MANY} more" if len(messages) > MANY else "")
+    if done:
+        raise PartlyDone(f"{done} removed, {len(errors)} not: {said}", hint=errors[0].hint)
+    alike = errors[0] if len({type(error) for error in errors}) == 1 else Refused("")
+    raise type(alike)(f"none was removed: {said}", hint=errors[0].hint)
+
+
+def _removing(session: Session, group: Sequence[Removal], said: RegistryConfig | None, *, force: bool) -> RemovedTags:
+    reference = group[0].reference
+    vendor, api = (said.vendor or "", said.api or "") if said else ("", "")
+    untagger = Untagger(session, reference, vendor=vendor, api=api)
+    going = {str(each.reference.tag): each.digest for each in group if each.digest is not None}
+    if not force:
+        untagger.guard = TagGuard(untagger.repository, going).guard
+    return RemovedTags(session, untagger, going)
 
 
 def _by_version(tags: Iterable[str]) -> list[str]:

@@ -40,6 +40,18 @@ def has_no_tags(repository: str) -> Flow[bool]:
     return isinstance(page, dict) and page.get("tags", ()) in (None, [], ())
 
 
+def pages_tags(repository: str) -> Flow[bool | None]:
+    """Tell whether a registry gives tags page by page, as distribution 2.x doesn't; None where that stays open."""
+    response = yield Request("GET", f"/v2/{repository}/tags/list?n=1", scope=Scope(repository, "pull"))
+    if response.status != 200:
+        return None
+    page = response.json(MAX_SIZE)
+    names = page.get("tags") if isinstance(page, dict) else None
+    if isinstance(names, list) and len(names) > 1:
+        return False
+    return True if "link" in response.headers else None
+
+
 def delete_tag(repository: str, tag: str) -> Flow[bool]:
     """Remove a tag, nothing else; False where the registry can't. One that isn't there is removed."""
     response = yield Request("DELETE", f"/v2/{repository}/manifests/{tag}", scope=Scope(repository, "delete,pull,push"))

@@ -87,8 +87,8 @@ def test_removing_tags(served: Served) -> None:
     assert sorted(served.tags()) == ["1.2", "1.2.3", "latest"]
     assert served.writes == ["DELETE /v2/team/hello/manifests/1"]
     assert [event for event in served.events if isinstance(event, TagRemoved | TagKept)] == [
-        TagRemoved(f"{served.host}/team/hello:1"),
         TagKept("none", "it isn't there"),
+        TagRemoved(f"{served.host}/team/hello:1"),
     ]
 
 
@@ -103,7 +103,7 @@ def test_what_goes_with_a_tag_is_put_back(tmp_path: Path) -> None:
 
         assert served.tags() == {tag: digest for tag, digest in before.items() if tag not in ("1", "latest")}
     warned = [event for event in served.events if isinstance(event, Note) and event.warning]
-    assert len(warned) == 2
+    assert len(warned) == 1
     assert before["1"] in warned[0].text
 
 

@@ -1,0 +1,85 @@
+"""How old what a tag stands on is: by the vendor's dates, else by what the image says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from regkit.errors import RegkitError
+from regkit.events import Note, Reporter
+from regkit.oci import mediatype
+from regkit.oci.annotation import CREATED
+from regkit.oci.digest import Digest
+from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.ops.closure import Census, outcomes
+from regkit.targets.target import Target
+from regkit.targets.verified import read_all
+from regkit.vendors.answer import date_of
+
+if TYPE_CHECKING:
+    from regkit.vendors.api import VendorApi
+
+_FIRST = datetime(1980, 1, 2, tzinfo=UTC)
+"""What says that it is older was built reproducibly, with a date that says nothing: 1970, 1980, the year 1."""
+
+
+def image_ages(target: Target, census: Census, digests: Iterable[Digest]) -> Mapping[Digest, datetime]:
+    """Read when images were made: their annotation `org.opencontainers.image.created`, else their configuration.
+
+    Of an index without the annotation the first image tells. What says nothing, nonsense, or can't be read is left out.
+    """
+    said: dict[Digest, datetime] = {}
+    images: dict[Digest, Digest] = {}
+    for digest in dict.fromkeys(digests):
+        image = digest
+        while (known := census.known.get(image)) is not None and known.media_type in mediatype.INDEXES:
+            date = _date(known.created)
+            if date is not None:
+                said[digest] = date
+            if date is not None or known.image is None:
+                break
+            image = known.image
+        else:
+            images[digest] = image
+    wanted = list(dict.fromkeys(images.values()))
+    found = dict(zip(wanted, outcomes(lambda image: _made(target, image), wanted), strict=True))
+    made = {digest: found[image] for digest, image in images.items()}
+    return {**said, **{digest: date for digest, date in made.items() if isinstance(date, datetime)}}
+
+
+def vendor_ages(connect: Callable[[], VendorApi], report: Reporter) -> Mapping[str, datetime]:
+    """Ask the vendor when each tag was set; nothing, and a warning, where it can't be asked."""
+    from regkit.ops.vendor_tags import dated_tags
+
+    try:
+        return {tag.name: tag.updated for tag in dated_tags(connect()) if tag.updated is not None}
+    except RegkitError as error:
+        said = f"the vendor's dates can't be read, the images' own count: {error.message}"
+        report(Note(said, warning=True))
+        return {}
+
+
+def _made(target: Target, image: Digest) -> datetime | None:
+    manifest = target.manifest(image)
+    if manifest.is_index:
+        return None
+    return _date(manifest.annotations.get(CREATED)) or _configured(target, manifest)
+
+
+def _configured(target: Target, manifest: Manifest) -> datetime | None:
+    config = manifest.config
+    if config is None or config.media_type not in mediatype.CONFIGS:
+        return None
+    try:
+        document = json.loads(read_all(target.fetch(config), MAX_SIZE))
+    except (ValueError, RecursionError):
+        return None
+    return _date(document.get("created")) if isinstance(document, dict) else None
+
+
+def _date(text: object) -> datetime | None:
+    """Read a date; None for what isn't one, or says nothing."""
+    date = date_of(text) if isinstance(text, str) else None
+    return date if date is not None and date > _FIRST else None

@@ -1,0 +1,126 @@
+"""A cleanup, done: tag by tag, then what they leave behind; then all that stays is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regkit.errors import Refused, RegkitError, VerificationFailed
+from regkit.events import StageStarted
+from regkit.oci.digest import Digest
+from regkit.oci.reference import Reference
+from regkit.ops.cleaning import Cleaning
+from regkit.ops.cleanup_plan import CleanupPlan
+from regkit.ops.closure import outcomes, read_census
+from regkit.ops.guard import TagGuard
+from regkit.ops.removal import RemovedTags
+from regkit.targets.repository import Repository
+
+
+@dataclass
+class Cleaned:
+    """What became of a plan."""
+
+    image: Reference
+    removed: list[str] = field(default_factory=list)
+    deleted: list[Digest] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    failed: dict[str, RegkitError] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        failed = [{"name": name, "error": error.message} for name, error in self.failed.items()]
+        return {
+            "image": self.image.name,
+            "removed": self.removed,
+            "deleted": list(self.deleted),
+            "moved": self.moved,
+            "failed": failed,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Give it for people."""
+        yield from (f"removed {self.image.name}:{tag}" for tag in self.removed)
+        yield from (f"deleted {self.image.name}@{digest}" for digest in self.deleted)
+        yield from (f"kept    {self.image.name}:{tag}: it was moved meanwhile" for tag in self.moved)
+
+
+def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
+    """Do what a plan says: remove the tags, then what they leave behind; then ask for all that stays.
+
+    Each tag is asked for right before. Before anything is deleted by digest, all tags are looked up again, and what any
+    of them leads to stays. What goes wrong with one is in `failed`, and the others go on. Raise AccessDenied where
+    these credentials may not do it, VerificationFailed where something that stays is missing.
+    """
+    session, census = cleaning.session, plan.census
+    repository = cleaning.repository
+    kept = census.kept_by(plan.staying)
+    cleaning.untagger.guard = TagGuard(repository, plan.going, census).guard
+    deleted = {descriptor.digest for descriptor in plan.deleted}
+    below = census.closure({digest: tag for tag, digest in plan.going.items()})
+    session.report(StageStarted("clean", f"cleaning {plan.image.name}"))
+    removing = RemovedTags(
+        session,
+        cleaning.untagger,
+        plan.going,
+        staying=plan.staying,
+        spare=deleted,
+        also=[digest for digest in below if digest in kept and census.known[digest].descriptor(digest).is_manifest],
+        look=True,
+    )
+    removing.run()
+    done = Cleaned(plan.image, removing.removed, [], removing.moved, dict(removing.failed))
+    if deleted:
+        _delete(cleaning, plan, done)
+    session.report(StageStarted("verify", f"looking at what stays in {plan.image.name}"))
+    _verify(repository, plan, kept)
+    return done
+
+
+def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
+    """Delete manifests by digest, what lists before what is listed; what a tag leads to by now stays."""
+    repository = cleaning.repository
+    now = read_census(repository, plan.census)
+    needed = now.kept_by(now.tags)
+    blocked: dict[Digest, str] = {}
+    waiting = {each.descriptor.digest: each for each in plan.manifests if each.goes}
+    for digest in waiting:
+        if now.unread:
+            name, why = next(iter(now.unread.items()))
+            blocked[digest] = f"{name} can't be read ({why}), and may need it"
+        elif digest in needed:
+            blocked[digest] = f"{needed[digest]} needs it"
+    while waiting:
+        ready = [each for each in waiting.values() if not any(other in waiting for other in each.after)]
+        ready = ready or list(waiting.values())
+        for each in ready:
+            digest = each.descriptor.digest
+            del waiting[digest]
+            stuck = next((other for other in each.after if other in blocked), None)
+            if stuck is not None:
+                blocked.setdefault(digest, f"{stuck.short}, which stays, needs it")
+        going = [each.descriptor for each in ready if each.descriptor.digest not in blocked]
+        for descriptor, found in zip(going, outcomes(repository.delete, going), strict=True):
+            if found is True:
+                done.deleted.append(descriptor.digest)
+            else:
+                why = found.message if isinstance(found, RegkitError) else "the registry doesn't delete it"
+                blocked[descriptor.digest] = why
+    for digest, why in blocked.items():
+        done.failed[digest] = Refused(f"{plan.image.name}@{digest} stays: {why}")
+
+
+def _verify(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> None:
+    """Ask for every manifest that a tag that stays leads to."""
+    wanted = {digest: plan.census.known[digest].descriptor(digest) for digest in kept if digest in plan.census.known}
+    asked = [descriptor for descriptor in wanted.values() if descriptor.is_manifest]
+    lost = [
+        each.digest for each, there in zip(asked, outcomes(repository.exists, asked), strict=True) if there is False
+    ]
+    if lost:
+        whose = ", ".join(sorted({kept[digest] for digest in lost}))
+        raise VerificationFailed(
+            f"{plan.image.name} lacks {', '.join(lost)}, which {whose} needs",
+            hint=f"regkit verify {plan.image.name}:{kept[lost[0]]} tells what is missing",
+        )
