@@ -194,26 +194,39 @@ def _places(token: Token, text: str, starts: Sequence[int], after: int | None) -
     """Give the position in the text of each character of a token's content, and of its end.
 
     Its lines lost what a list, a quote or a table has around them: each stands at the end of its own; a table's cell is
-    the first of its kind from `after` on. -1 for what isn't found again.
+    the first of its kind from `after` on. -1 for what isn't found again. Lines of odd white space before the first one
+    are none of the content's.
     """
     assert token.map is not None
-    found: list[int] = []
-    for line, part in enumerate(token.content.split("\n"), token.map[0]):
+
+    def aligned(part: str, line: int) -> list[int]:
         begin = starts[line] if line < len(starts) else len(text)
         end = starts[line + 1] - 1 if line + 1 < len(starts) else len(text)
-        found += _aligned(part, text, begin if after is None else max(begin, after), end, last=after is None)
-    return found
+        return _suffix(part, text, begin, end) if after is None else _cell(part, text, max(begin, after), end)
+
+    parts = token.content.split("\n")
+    first = next((line for line in range(*token.map) if aligned(parts[0], line)[0] >= 0), token.map[0])
+    return [place for line, part in enumerate(parts, first) for place in aligned(part, line)]
 
 
-def _aligned(part: str, text: str, begin: int, end: int, *, last: bool) -> list[int]:
+def _suffix(part: str, text: str, begin: int, end: int) -> list[int]:
+    """Place a line that lost what was before it; its indentation may have been written with tabs."""
     bare = part.lstrip(" \t")
-    pattern = "".join(r"\\?\|" if character == "|" else re.escape(character) for character in bare)
-    matches = [match.start() for match in re.finditer(f"(?={pattern})", text[begin:end])]
-    if not matches:
+    at = text.rfind(bare, begin, end)
+    if at < 0:
         return [-1] * (len(part) + 1)
-    at = begin + matches[-1 if last else 0]
-    places = [at] * (len(part) - len(bare))
-    for character in bare:
+    return [at] * (len(part) - len(bare)) + list(range(at, at + len(bare) + 1))
+
+
+def _cell(part: str, text: str, begin: int, end: int) -> list[int]:
+    """Place a table's cell, which lost the backslashes before its `|`."""
+    pattern = "".join(r"\\?\|" if character == "|" else re.escape(character) for character in part)
+    match = re.compile(pattern).search(text, begin, end)
+    if match is None:
+        return [-1] * (len(part) + 1)
+    at = match.start()
+    places = []
+    for character in part:
         at += character == "|" and text[at] == "\\"
         places.append(at)
         at += 1

@@ -54,14 +54,14 @@ class Gained:
 
     def authorized(self, request: Request) -> Flow[Response]:
         """Send a request with the token; answer a 401 once, with a fresh one."""
-        response = None
+        sent, response = self._token, None
         for _ in range(2):
-            sent = self._token
             if sent is None or response is not None:
                 refused = yield from self._renew(sent)
                 if refused is not None:
                     return refused
-            headers = {**request.headers, "Authorization": f"Bearer {self._token}"}
+                sent = self._token
+            headers = {**request.headers, "Authorization": f"Bearer {sent}"}
             response = one_dialect((yield replace(request, headers=headers)))
             if response.status != 401:
                 break

@@ -39,6 +39,7 @@ def mark(destination: str, image: bool) -> str:
         ("- one\n  - [a](b.md)\n    [c](d.md)", "- one\n  - [a](LINK-b.md)\n    [c](LINK-d.md)"),
         ("-\t[a](b.md)\n\t[c](d.md)", "-\t[a](LINK-b.md)\n\t[c](LINK-d.md)"),
         ("1. [a](b.md)\n   > [c](d.md)", "1. [a](LINK-b.md)\n   > [c](LINK-d.md)"),
+        ("\xa0\n[a](b.md)", "\xa0\n[a](LINK-b.md)"),
         ("[a](b.md)  \n[a](b.md)", "[a](LINK-b.md)  \n[a](LINK-b.md)"),
         (
             "| [a](b.md) | [a](b.md) |\n|--|--|\n| [a](b.md) | `[a](b.md)` |",
@@ -97,7 +98,23 @@ def test_line_ends() -> None:
 
 LINKS = ("[a](b.md)", "![a](b.png)", "`[a](b.md)`", "<img src=b.png>", "[r]", "\n[r]: b.md\n")
 BLOCKS = ("\n", "\n\n", "> ", "- ", "    ", "```\n", "| a | b |\n|--|--|\n", "<div>\n", "</div>\n", "#")
-OTHERS = ("text", "|", "<!--", "-->", "é", "*", "\\", "\t")
+OTHERS = (
+    "text",
+    "|",
+    "\\|",
+    "<!--",
+    "-->",
+    "é",
+    "*",
+    "\\",
+    "\t",
+    "\xa0",
+    "\x0c",
+    "\u2028",
+    "&amp;",
+    "<a\nhref=x>",
+    "===",
+)
 PIECES = st.sampled_from((*LINKS, *BLOCKS, *OTHERS))
 _PLAIN = MarkdownIt("commonmark").enable("table")
 

@@ -26,6 +26,8 @@ def test_threads_share_one_login() -> None:
     def send(request: Request) -> Response:
         if request.url == "/login":
             return Response(200)
+        if request.headers["Authorization"] != f"Bearer {good[0]}":
+            barrier.wait(20)  # until all have sent the token that is no longer taken
         return Response(200 if request.headers["Authorization"] == f"Bearer {good[0]}" else 401)
 
     statuses: list[int] = []
@@ -36,7 +38,7 @@ def test_threads_share_one_login() -> None:
 
     for token in ("token-0", "token-1"):
         good[0] = token
-        threads = [threading.Thread(target=work) for _ in range(8)]
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -11,7 +11,7 @@ import pytest
 
 from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, RegkitError, Unavailable, UnexpectedStatus
 from regkit.protocol.flow import Response
-from regkit.vendors.answer import date_of, document_of, expect, explanation, one_dialect, peek
+from regkit.vendors.answer import date_of, document_of, expect, explanation, next_of, one_dialect, peek
 
 
 def answer(status: int, document: object = None, **headers: str) -> Response:
@@ -117,6 +117,18 @@ def test_a_body_is_looked_at_and_still_there() -> None:
 def test_a_document_that_is_none() -> None:
     with pytest.raises(ProtocolError, match="isn't a JSON object"):
         document_of(answer(200, [1]))
+
+
+@pytest.mark.parametrize("url", ["https://evil.test/x", "http://api.test/x", "//evil.test/x", "https://api.test:8443/"])
+def test_a_next_page_elsewhere(url: str) -> None:
+    """Another scheme or port is another origin."""
+    with pytest.raises(ProtocolError, match="another origin"):
+        next_of(answer(200), url, set())
+
+
+@pytest.mark.parametrize("url", [None, "", 7])
+def test_no_next_page(url: object) -> None:
+    assert next_of(answer(200), url, set()) is None
 
 
 @pytest.mark.parametrize(

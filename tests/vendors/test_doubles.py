@@ -168,6 +168,7 @@ def test_harbor_refuses() -> None:
         assert status("robot$look:word", "DELETE", "/artifacts/dev/tags/dev") == 403
         assert status("robot$look:word", "PUT", "", {"description": "x"}) == 403
         assert status("robot$all:word", "GET", "", name="a/b") == 404
+        assert status("robot$all:word", "GET", "", name="a%2Fb") == 404
         assert status("robot$all:word", "GET", "/artifacts?page_size=101") == 422
         assert status("robot$all:word", "DELETE", "/artifacts/1.0/tags/1.0") == 412
         assert status("robot$all:word", "DELETE", "/artifacts/dev/tags/dev") == 200

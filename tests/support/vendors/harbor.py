@@ -34,7 +34,7 @@ class HarborDouble(Double):
         if call.path == "/v2/":
             realm = f'Bearer realm="{self.url}/service/token",service="harbor-registry"'
             return Answer(401, {"errors": []}, WWW_Authenticate=realm)
-        match = _PATH.fullmatch(call.path)
+        match = _PATH.fullmatch(unquote(call.path))  # as the proxy before it does
         if match is None:
             return _refused(404, "NOT_FOUND", "page not found")
         permissions = self._who(call)
@@ -45,7 +45,7 @@ class HarborDouble(Double):
                 if permissions
                 else _refused(401, "UNAUTHORIZED", "unauthorized")
             )
-        repository = self.repositories.get(f"{match['project']}/{unquote(unquote(match['name']))}")
+        repository = self.repositories.get(f"{match['project']}/{unquote(match['name'])}")
         if repository is None:
             return _refused(404, "NOT_FOUND", "repository not found")
         return self._of_repository(call, repository, match["rest"] or "")
