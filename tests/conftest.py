@@ -32,7 +32,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of one real buildkitd, for BUILDKIT_HOST; what a test has built is warm for the next."""
     root = tmp_path_factory.mktemp("builder")
     with throwaway_builder(root / "cache", ignore, env=clean_environment(root)) as address:
-        yield address
+        yield address.url
 
 
 @pytest.fixture(params=list(KINDS))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from regkit.build.child import find_tool
 
-_QEMU_NAMES = {"386": "i386", "amd64": "x86_64", "arm64": "aarch64", "loong64": "loongarch64"}
+QEMU_NAMES = {"386": "i386", "amd64": "x86_64", "arm64": "aarch64", "loong64": "loongarch64"}
 _ELF: dict[str, tuple[int, Literal["little", "big"], int]] = {  # class, byte order, e_machine (elf.h)
     "386": (1, "little", 3),
     "amd64": (2, "little", 62),
@@ -72,7 +72,7 @@ class Handlers:
 
 def read_handlers(root: Path, env: Mapping[str, str]) -> Handlers:
     """Look at binfmt_misc, mounted at `root`, and at PATH."""
-    bundled = {a: path for a in _ELF if (path := find_tool(f"buildkit-qemu-{_QEMU_NAMES.get(a, a)}", env))}
+    bundled = {a: path for a in _ELF if (path := find_tool(f"buildkit-qemu-{QEMU_NAMES.get(a, a)}", env))}
     try:
         on = (root / "status").read_text(encoding="ascii").strip() == "enabled"
     except OSError:

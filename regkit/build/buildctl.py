@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from regkit.build.child import child, find_tool
+from regkit.build.address import Address
+from regkit.build.child import Group, child, find_tool
 from regkit.build.environment import client_environment, trusting
+from regkit.build.means import join_fields, join_words
 from regkit.build.progress import Progress, Step
 from regkit.build.spec import BuildSpec, effective_args
 from regkit.errors import BuildFailed, RegkitError, Unavailable, UsageError
 from regkit.events import Reporter
 
 _LINE_LIMIT = 16 * 1024 * 1024
+_GITHUB_CACHE = "ACTIONS_RUNTIME_TOKEN"
 _GRACE = 0.5
 _IMAGE = re.compile(r"(?:\[internal\] load metadata for|resolve image config for) (?:docker-image://)?(?P<image>\S+)")
 _LOST = re.compile(
@@ -29,50 +30,59 @@ _DENIED = re.compile(
 )
 
 
-def arguments(spec: BuildSpec, address: str, destination: Path, env: Mapping[str, str]) -> list[str]:
+def arguments(spec: BuildSpec, address: Address, destination: Path, env: Mapping[str, str]) -> list[str]:
     """Give buildctl's arguments for one build of all platforms into an OCI layout. Pure.
 
     `multi-platform` makes the result an index, and the steps' names tell their platform, for one platform too.
     """
+    means = spec.means
     options = {
         "filename": spec.dockerfile.name,
         "platform": ",".join(str(platform) for platform in spec.platforms),
         "multi-platform": "true",
         **({"target": spec.target} if spec.target else {}),
         **{f"build-arg:{key}": value for key, value in effective_args(spec, env)},
+        **{f"attest:{kind}": join_fields(fields) for kind, fields in spec.attests},
     }
     return [
-        *("--addr", address, "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
+        *(*address.words, "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
         *("--local", f"context={spec.context}", "--local", f"dockerfile={spec.dockerfile.parent}"),
         *(word for key, value in options.items() for word in ("--opt", f"{key}={value}")),
-        *("--output", _fields("type=oci", "tar=false", f"dest={destination}")),
+        *_each("--import-cache", (join_fields(cache) for cache in means.cache_from)),
+        *_each("--export-cache", (join_fields(cache) for cache in means.cache_to)),
+        *_each("--secret", (secret.words for secret in means.secrets)),
+        *("--output", join_words(("type=oci", "tar=false", f"dest={destination}"))),
     ]
 
 
 def build(
     spec: BuildSpec,
-    address: str,
+    address: Address,
     destination: Path,
     report: Reporter,
     *,
     env: Mapping[str, str],
     docker_config: Path | None = None,
     ca_file: Path | None = None,
+    group: Group | None = None,
 ) -> None:
     """Build all platforms of `spec` at `address` into an OCI layout at `destination`, which must not exist.
 
-    Call it from the main thread: buildctl dies with the thread that starts it. It gets no credential but those
-    in `docker_config`. Raise BuildFailed with the failing step's own lines, or Unavailable where there is
-    no builder at `address`.
+    buildctl dies with the thread that calls this, and with `group`. It gets no credential but those in
+    `docker_config`, and the secrets that are asked for. Raise BuildFailed with the failing step's own lines, or
+    Unavailable where there is no builder at `address`, or it is lost.
     """
     buildctl = find_tool("buildctl", env)
     if buildctl is None:
         raise UsageError("buildctl isn't on PATH, and a build needs it", hint="regkit doctor says how to get it")
     destination.mkdir(parents=True)
-    own = trusting(client_environment(env, docker_config), ca_file, destination.parent)
+    asked = [secret.variable for secret in spec.means.secrets if secret.variable]
+    if any(("type", "gha") in cache for cache in (*spec.means.cache_from, *spec.means.cache_to)):
+        asked.append(_GITHUB_CACHE)
+    own = trusting(client_environment(env, docker_config, asked), ca_file, destination.parent)
     progress = Progress(spec.platforms)
     argv = [buildctl, *arguments(spec, address, destination, env)]
-    with child(argv, own, output=subprocess.PIPE, grace=_GRACE) as process:
+    with child(argv, own, output=subprocess.PIPE, grace=_GRACE, group=group) as process:
         assert process.stdout is not None
         for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
             for event in progress.feed(line):
@@ -84,7 +94,7 @@ def build(
         raise failure(progress, spec, address)
 
 
-def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
+def failure(progress: Progress, spec: BuildSpec, address: Address) -> RegkitError:
     """Say what a failed build means: which step, which image, or that there is no builder. Pure."""
     plain = [line for line in progress.plain if not line.startswith("time=")]
     reason = next((line.removeprefix("error: ") for line in reversed(plain) if line.startswith("error: ")), "")
@@ -98,6 +108,8 @@ def failure(progress: Progress, spec: BuildSpec, address: str) -> RegkitError:
         return _failed_step(step)
     if _LOST.search(reason):
         dial = _DIAL.search(reason)
+        if progress.begun:
+            return Unavailable(f"the builder at {address} was lost during the build: {reason}", hint="try again")
         return Unavailable(
             f"can't reach the builder at {address}: {dial[1] if dial else reason}",
             hint="is buildkitd running there? without BUILDKIT_HOST regkit starts its own",
@@ -130,8 +142,5 @@ def _short(step: Step) -> str:
     return match[1] if match else step.error
 
 
-def _fields(*fields: str) -> str:
-    """Join with commas as buildctl parts it: a line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
+def _each(option: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regkit.build.address import Address
 from regkit.build.child import child, find_tool
 from regkit.build.environment import daemon_environment, trusting
 from regkit.build.progress import clean
@@ -29,7 +30,7 @@ TOOLS = ("buildkitd", "buildctl", "runc", "setpriv", "unshare")
 """What has to be on PATH."""
 
 _SOCKET = "s"
-_SOCKET_LIMIT = 100  # sun_path holds 108 bytes, unix(7); the directory's name and the socket's come on top
+SOCKET_LIMIT = 100  # sun_path holds 108 bytes, unix(7); the directory's name and the socket's come on top
 _ROOT_WAIT = 2.0
 _START_LIMIT = 30.0
 _GRACE = 2.0
@@ -48,7 +49,7 @@ def throwaway_builder(
     plain_http: Sequence[str] = (),
     ca_file: Path | None = None,
     registries: Mapping[str, RegistryConfig] | None = None,
-) -> Iterator[str]:
+) -> Iterator[Address]:
     """Run a buildkitd while the block runs, and give its address. Base images come from where `registries` says.
 
     Its root is `cache_root/buildkitd`, so that a later run finds its cache, or a temporary one while another
@@ -75,7 +76,7 @@ def throwaway_builder(
         )
         _wait(daemon, socket, Path(log.name), env)
         report(BuilderStarted(str(root), root.parent == cache_root))
-        yield address
+        yield Address(address)
 
 
 def check_tools(env: Mapping[str, str]) -> None:
@@ -128,7 +129,7 @@ def _root(cache_root: Path, mine: Scratch, stack: ExitStack, report: Reporter) -
 
 def _socket_base(cache_root: Path) -> Path:
     base = cache_root / "run"
-    short = len(os.fsencode(base)) + len("/12345678/") + len(_SOCKET) <= _SOCKET_LIMIT
+    short = len(os.fsencode(base)) + len("/12345678/") + len(_SOCKET) <= SOCKET_LIMIT
     return base if short else Path("/tmp", f"regkit-{os.geteuid()}")  # noqa: S108 - checked to be ours, mode 0700
 
 
@@ -137,9 +138,9 @@ def _wait(daemon: subprocess.Popen[bytes], socket: Path, log: Path, env: Mapping
     end = time.monotonic() + _START_LIMIT
     while not socket.exists():
         if daemon.poll() is not None:
-            raise Unavailable(f"buildkitd ended at its start: {_last_words(log)}", hint="regkit doctor")
+            raise Unavailable(f"buildkitd ended at its start: {last_words(log)}", hint="regkit doctor")
         if time.monotonic() > end:
-            raise Unavailable(f"buildkitd isn't ready after {_START_LIMIT:.0f} s: {_last_words(log)}")
+            raise Unavailable(f"buildkitd isn't ready after {_START_LIMIT:.0f} s: {last_words(log)}")
         time.sleep(_POLL)
     argv = [find_tool("buildctl", env) or "buildctl", "--addr", f"unix://{socket}", "debug", "workers"]
     asked = [*argv[:1], "--timeout", f"{_START_LIMIT:.0f}", *argv[1:]]
@@ -147,10 +148,10 @@ def _wait(daemon: subprocess.Popen[bytes], socket: Path, log: Path, env: Mapping
         while (status := question.poll()) is None and daemon.poll() is None and time.monotonic() < end:
             time.sleep(_POLL)
     if status != 0:
-        raise Unavailable(f"buildkitd doesn't answer: {_last_words(log)}", hint="regkit doctor")
+        raise Unavailable(f"buildkitd doesn't answer: {last_words(log)}", hint="regkit doctor")
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
     """Give the daemon's own reason: what follows `buildkitd: `, without the stack; else its last lines."""
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL))

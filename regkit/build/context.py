@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regkit.build.ignorefile import Ignore, parse_ignore
+from regkit.build.means import join_fields
 from regkit.build.spec import BuildSpec, effective_args
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
@@ -34,9 +35,10 @@ class Entry:
 
 
 def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Path] = ()) -> Digest:
-    """Digest the context that BuildKit would see, the Dockerfile, the target and the arguments; not the platforms.
+    """Digest the context that BuildKit would see, the Dockerfile, and how it is built; not for what.
 
-    Files are streamed. What we write ourselves, as a plan that is kept in the context, doesn't count: `without`. Raise UsageError for a file that can't be read.
+    Target, arguments and attestations count. Files are streamed. What we write ourselves, as a plan that is kept in the
+    context, doesn't count: `without`. Raise UsageError for a file that can't be read.
     """
     total = hashlib.sha256(_FORMAT, usedforsecurity=False)
     root, ours = spec.context.resolve(), {path.resolve() for path in without}
@@ -45,6 +47,8 @@ def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Pat
         _add(total, b"target", spec.target.encode())
         for key, value in effective_args(spec, env):
             _add(total, b"argument", os.fsencode(key), os.fsencode(value))
+        for kind, fields in sorted(spec.attests):
+            _add(total, b"attest", kind.encode(), join_fields(fields).encode())
         for entry in context_entries(spec):
             if root / entry.path not in ours:
                 _add(total, *_describe(spec.context, entry))

@@ -9,12 +9,14 @@ import os
 import platform as machine_platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from regkit.build.address import Address
 from regkit.build.binfmt import Handlers, read_handlers
 from regkit.build.child import find_tool
-from regkit.build.workers import worker_platforms
+from regkit.build.rootless import Need, needs
+from regkit.build.workers import serves, worker_platforms
 from regkit.errors import RegkitError
 from regkit.oci.platform import Platform
 
@@ -28,6 +30,10 @@ _ARCHITECTURES = {
     "i686": "386",
     "loongarch64": "loong64",
 }
+_RIGHTS = (
+    "run it as root (sudo), or set BUILDKIT_HOST to a running BuildKit, "
+    "or start one without root: regkit builder up --rootless"
+)
 _COMPATIBLE = {"amd64": "386", "arm64": "arm"}
 _TOOLS = (
     ("buildctl", "asks BuildKit to build", _BUILDKIT.format(name="buildctl")),
@@ -65,13 +71,23 @@ class Machine:
     served: tuple[Platform, ...] = ()
     unreachable: str = ""
     """Why the builder at `address` doesn't answer."""
+    stays: bool = False
+    """Whether that one is the builder that `regkit builder up` started."""
+    rootless: tuple[Need, ...] = ()
+    """What a builder without root needs, where we aren't root."""
 
 
 def diagnose(
     platforms: Sequence[Platform], env: Mapping[str, str], *, binfmt: Path = Path("/proc/sys/fs/binfmt_misc")
 ) -> tuple[Finding, ...]:
-    """Tell all that a build for these platforms needs; with BUILDKIT_HOST set, that is less."""
-    return findings(examine(env, binfmt=binfmt), platforms)
+    """Tell all that a build for these platforms needs; with BUILDKIT_HOST set, or a builder up, that is less."""
+    from regkit.build.standing import standing_builder
+
+    stays = None if env.get("BUILDKIT_HOST") else standing_builder(env)
+    if stays is None:
+        return findings(examine(env, binfmt=binfmt), platforms)
+    machine = examine({**env, "BUILDKIT_HOST": stays.url}, binfmt=binfmt)
+    return findings(replace(machine, stays=True), platforms)
 
 
 def examine(env: Mapping[str, str], *, binfmt: Path = Path("/proc/sys/fs/binfmt_misc")) -> Machine:
@@ -85,7 +101,7 @@ def examine(env: Mapping[str, str], *, binfmt: Path = Path("/proc/sys/fs/binfmt_
     served: tuple[Platform, ...] = ()
     if address and "buildctl" in tools:
         try:
-            served = worker_platforms(address, env)
+            served = worker_platforms(Address(address), env)
         except RegkitError as error:
             unreachable = error.message
     return Machine(
@@ -97,6 +113,7 @@ def examine(env: Mapping[str, str], *, binfmt: Path = Path("/proc/sys/fs/binfmt_
         address,
         served,
         unreachable,
+        rootless=tuple(needs(env)) if os.geteuid() else (),
     )
 
 
@@ -111,9 +128,17 @@ def findings(machine: Machine, platforms: Sequence[Platform]) -> tuple[Finding, 
         not machine.rights,
         machine.rights or "may make namespaces and mounts",
         wanted if machine.rights else (),
-        "run it as root (sudo), or set BUILDKIT_HOST to a running BuildKit" if machine.rights else "",
+        _RIGHTS if machine.rights else "",
     )
-    return (*tools, rights, *_emulation(machine, wanted))
+    known = {name for name, _, _ in _TOOLS}
+    rootless = (
+        Finding(
+            f"rootless: {need.name}", need.ok, need.detail, () if need.ok else wanted, "" if need.ok else need.remedy
+        )
+        for need in machine.rootless
+        if machine.rights and need.name not in known
+    )
+    return (*tools, rights, *rootless, *emulation(machine, wanted))
 
 
 def native_platform() -> Platform:
@@ -133,11 +158,13 @@ def _tool(machine: Machine, tool: tuple[str, str, str], wanted: tuple[Platform, 
 def _remote(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ...]:
     if "buildctl" not in machine.tools:
         return ()
-    name = "BUILDKIT_HOST"
+    name = "builder" if machine.stays else "BUILDKIT_HOST"
     if machine.unreachable:
         remedy = "start buildkitd there, or unset BUILDKIT_HOST: regkit then starts its own"
+        if machine.stays:
+            remedy = "regkit builder down"
         return (Finding(name, ok=False, detail=machine.unreachable, platforms=wanted, remedy=remedy),)
-    missing = tuple(platform for platform in wanted if not _is_served(platform, machine.served))
+    missing = tuple(platform for platform in wanted if not serves(machine.served, platform))
     names = ", ".join(str(platform) for platform in (missing or machine.served))
     if missing:
         remedy = "apt-get install qemu-user-static binfmt-support, where buildkitd runs; then restart it"
@@ -145,16 +172,8 @@ def _remote(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ..
     return (Finding(name, ok=True, detail=f"{machine.address} serves {names}"),)
 
 
-def _is_served(wanted: Platform, served: Sequence[Platform]) -> bool:
-    """Who runs arm/v7 runs arm/v6 and arm/v5 too."""
-    return any(
-        (platform.os, platform.architecture) == (wanted.os, wanted.architecture)
-        and platform.normalized.variant >= wanted.normalized.variant
-        for platform in served
-    )
-
-
-def _emulation(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ...]:
+def emulation(machine: Machine, wanted: Sequence[Platform]) -> tuple[Finding, ...]:
+    """Judge what runs programs of foreign platforms; pure."""
     foreign = [platform for platform in wanted if not _runs_natively(machine, platform)]
     if not foreign:
         return ()

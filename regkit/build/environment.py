@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from regkit.errors import UsageError
@@ -15,12 +15,15 @@ _DAEMON_ENDS = ("_PROXY",)
 _CERTIFICATES = "/etc/ssl/certs:/etc/pki/tls/certs"  # crypto/x509, root_linux.go
 
 
-def client_environment(env: Mapping[str, str], docker_config: Path | None) -> dict[str, str]:
-    """Give buildctl's environment: ours without anything that looks like a credential."""
+def client_environment(
+    env: Mapping[str, str], docker_config: Path | None, asked: Collection[str] = ()
+) -> dict[str, str]:
+    """Give buildctl's environment: ours without anything that looks like a credential, but for what was `asked`."""
     kept = {
         name: value
         for name, value in env.items()
-        if name not in _SECRET and not name.startswith("REGKIT_") and not name.upper().endswith(_SECRET_ENDS)
+        if name in asked
+        or (name not in _SECRET and not name.startswith("REGKIT_") and not name.upper().endswith(_SECRET_ENDS))
     }
     if docker_config is not None:
         kept["DOCKER_CONFIG"] = str(docker_config)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from regkit.build.means import Fields, Means
 from regkit.errors import UsageError
 from regkit.oci.platform import Platform
 
@@ -14,13 +15,18 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True, slots=True)
 class BuildSpec:
-    """A context, a Dockerfile that may lie outside it, and what they are built for."""
+    """A context, a Dockerfile that may lie outside it, what they are built for, and how.
+
+    `attests` are kinds of attestation, each with what is said of it.
+    """
 
     context: Path
     dockerfile: Path
     platforms: tuple[Platform, ...]
     target: str = ""
     build_args: tuple[tuple[str, str], ...] = ()
+    attests: tuple[tuple[str, Fields], ...] = ()
+    means: Means = field(default_factory=Means)
 
 
 def build_spec(
@@ -29,6 +35,9 @@ def build_spec(
     platforms: tuple[Platform, ...],
     target: str = "",
     build_args: tuple[tuple[str, str], ...] = (),
+    *,
+    attests: tuple[tuple[str, Fields], ...] = (),
+    means: Means | None = None,
 ) -> BuildSpec:
     """Check that context and Dockerfile are there, else raise UsageError.
 
@@ -44,7 +53,8 @@ def build_spec(
         if dockerfile.name != "Dockerfile" or not lower.is_file():
             raise _no_dockerfile(context, dockerfile, file)
         dockerfile = lower
-    return BuildSpec(context.absolute(), dockerfile.absolute(), platforms, target, build_args)
+    how = means or Means()
+    return BuildSpec(context.absolute(), dockerfile.absolute(), platforms, target, build_args, attests, how)
 
 
 def parse_build_args(texts: Iterable[str], env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

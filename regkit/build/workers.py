@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regkit.build.address import Address
 from regkit.build.child import find_tool, guard
 from regkit.build.environment import client_environment
 from regkit.build.progress import clean
@@ -14,16 +16,36 @@ from regkit.errors import Unavailable, UsageError
 from regkit.oci.platform import Platform
 
 _LIMIT = 10.0
+_VERSION = re.compile(r"BuildKit: \S+ (\S+)")
 
 
-def worker_platforms(address: str, env: Mapping[str, str]) -> tuple[Platform, ...]:
+def worker_platforms(address: Address, env: Mapping[str, str]) -> tuple[Platform, ...]:
     """Ask the builder at `address` for its platforms, the native one first; raise Unavailable without an answer."""
+    return parse_workers(_ask(address, env, "workers", "--format", "{{json .}}"))
+
+
+def version_of(address: Address, env: Mapping[str, str]) -> str:
+    """Ask the builder at `address` for BuildKit's version; raise Unavailable without an answer."""
+    found = _VERSION.search(clean(_ask(address, env, "info").replace(b"\n", b" ")))
+    return found[1] if found else "unknown"
+
+
+def serves(served: Sequence[Platform], wanted: Platform) -> bool:
+    """Tell whether one of these platforms runs what is built for `wanted`: who runs arm/v7 runs arm/v6 and v5 too."""
+    return any(
+        (platform.os, platform.architecture) == (wanted.os, wanted.architecture)
+        and platform.normalized.variant >= wanted.normalized.variant
+        for platform in served
+    )
+
+
+def _ask(address: Address, env: Mapping[str, str], *question: str) -> bytes:
     buildctl = find_tool("buildctl", env)
     if buildctl is None:
         raise UsageError(
             "buildctl isn't on PATH, and asking a builder needs it", hint="regkit doctor says how to get it"
         )
-    argv = [*guard(env), buildctl, "--addr", address, "debug", "workers", "--format", "{{json .}}"]
+    argv = [*guard(env), buildctl, *address.words, "debug", *question]
     try:
         done = subprocess.run(argv, env=client_environment(env, None), capture_output=True, timeout=_LIMIT, check=False)
     except subprocess.TimeoutExpired:
@@ -31,7 +53,7 @@ def worker_platforms(address: str, env: Mapping[str, str]) -> tuple[Platform, ..
     if done.returncode != 0:
         said = clean(done.stderr.strip().rpartition(b"\n")[2]).removeprefix("error: ")
         raise Unavailable(f"can't reach the builder at {address}: {said}")
-    return parse_workers(done.stdout)
+    return done.stdout
 
 
 def parse_workers(data: bytes) -> tuple[Platform, ...]:

@@ -10,11 +10,11 @@ from regkit.errors import Interrupted, RegkitError, Unavailable
 from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
 from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
+from regkit.ops.building import built
 from regkit.ops.images import Content, Origin
 from regkit.ops.plan import Destination, Plan, PublishSpec, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
-from regkit.ops.request import built
 from regkit.ops.result import Published, PublishResult, unfinished
 from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.targets.repository import Repository
@@ -55,7 +55,8 @@ def publish(
     with ExitStack() as stack:
         content = _content(session, spec, decided)
         if content is None:
-            content = stack.enter_context(built(session, spec, env))
+            assert spec.build is not None
+            content = stack.enter_context(built(session, spec.build, env)).content
             # A build takes its time: what others did meanwhile counts, be it this very version.
             decided = approve(_decide(session, spec, failed))
             content = _content(session, spec, decided) or content

@@ -5,26 +5,25 @@ What only a build needs is imported where it builds: publishing a layout starts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regkit.errors import UsageError
-from regkit.events import StageStarted
 from regkit.oci.annotation import parse_annotations
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
+from regkit.ops.building import native_platform
 from regkit.ops.images import Content, Origin, read_location
 from regkit.ops.plan import PublishSpec
 from regkit.ops.source import detect, short_commit
 from regkit.ops.tasks import each
 from regkit.ops.versions import parse_release
-from regkit.targets.layout import Layout
 from regkit.transport.session import Session
 
 if TYPE_CHECKING:
+    from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
     from regkit.oci.digest import Digest
 
@@ -43,6 +42,8 @@ def publish_spec(
     file: Path | str | None = None,
     target: str = "",
     build_args: Sequence[str] = (),
+    attests: Sequence[str] = (),
+    means: Means | None = None,
     annotations: Sequence[str] = (),
     intermediate: str = "digest",
     keep_intermediates: bool = False,
@@ -52,18 +53,20 @@ def publish_spec(
     aliases: bool = True,
     zero_major: bool = False,
     own_files: Sequence[Path] = (),
+    content: Content | None = None,
 ) -> PublishSpec:
     """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
 
     `image` is the repository, or several that receive the same. With `sources` (layouts' directories, archives,
-    references; the latter need a `session`) their images are published; else `context` is built. Without `version`
+    references; the latter need a `session`) their images are published, with `content` those that were read from there;
+    else `context` is built, by the builders, caches and secrets of `means`. Without `version`
     and `commit` the CI's variables tell them, then git; without `platforms`, `DOCKER_PLATFORMS`, then what the builder
     builds natively, or all that the sources hold. `own_files` are written by ourselves: where they lie in the context
     they are no part of the source. Raise NotFound where a source or a platform in it is missing.
     """
     images = parse_images([image] if isinstance(image, str) else image)
     asked = parse_platforms(platforms or [env.get("DOCKER_PLATFORMS", "")])
-    found = detect(env, Path() if sources else Path(context))
+    found = detect(env, Path() if sources or content else Path(context))
     ref, commit = version or found.ref, commit or found.commit
     if ref is None and not tags:
         raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
@@ -73,26 +76,34 @@ def publish_spec(
         raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
     if intermediate == "tag":
         short_commit(commit)
-    building = content = None
-    if sources:
-        content = Content.read(_open(session, [str(source) for source in sources]), asked)
+    wanted = None
+    if sources and content is None:
+        content = Content.read(open_sources(session, [str(source) for source in sources]), asked)
+    if content is not None:
         asked = tuple(image.platform for image in content.images)
     else:
-        building = _building(
-            Path(context), Path(file) if file else None, asked, target=target, build_args=build_args, env=env
+        wanted = wanted_build(
+            Path(context),
+            Path(file) if file else None,
+            asked,
+            target=target,
+            build_args=build_args,
+            attests=attests,
+            means=means,
+            env=env,
         )
-        asked = building.platforms
+        asked = wanted.platforms
     return PublishSpec(
         images=images,
         release=release,
         platforms=asked,
-        build=building,
+        build=wanted,
         content=content,
         sources=tuple(str(source) for source in sources),
         commit=commit,
         tags=names,
         annotations=notes,
-        source_digest=_source_digest(building, env, own_files) if building else None,
+        source_digest=_source_digest(wanted, env, own_files) if wanted else None,
         tag_intermediates=intermediate == "tag",
         keep_intermediates=keep_intermediates,
         rebuild=rebuild,
@@ -109,7 +120,7 @@ def parse_images(texts: Sequence[str]) -> tuple[Reference, ...]:
     return tuple(dict.fromkeys(Reference.parse_name(text) for text in texts))
 
 
-def _open(session: Session | None, sources: Sequence[str]) -> list[Origin]:
+def open_sources(session: Session | None, sources: Sequence[str]) -> list[Origin]:
     """Open what is to be published, each once."""
     locations = list(dict.fromkeys(read_location(source) for source in sources))
     if session is None:
@@ -120,69 +131,27 @@ def _open(session: Session | None, sources: Sequence[str]) -> list[Origin]:
     return each(lambda location: Origin.open(session, location), locations)
 
 
-@contextmanager
-def built(session: Session, spec: PublishSpec, env: Mapping[str, str]) -> Iterator[Content]:
-    """Build, and give the images; they are removed afterwards.
-
-    `BUILDKIT_HOST` names the builder; without it a throw-away one serves this one call.
-    """
-    assert spec.build is not None
-    from regkit.build.baseimages import base_images
-    from regkit.build.buildctl import build
-    from regkit.build.builder import throwaway_builder
-    from regkit.build.workspace import cache_root, workspace
-    from regkit.transport.credentials_store import lend
-
-    report, ca_file = session.report, session.ca_file
-    report(StageStarted("build", f"building {spec.build.dockerfile} for {len(spec.platforms)} platforms"))
-    dockerfile = spec.build.dockerfile.read_text("utf-8", "replace")
-    logins = session.credentials.for_images(base_images(dockerfile, dict(spec.build.build_args)))
-    with workspace(env) as directory:
-        config = lend(directory / "docker", logins)
-        given = env.get("BUILDKIT_HOST")
-        builder = (
-            nullcontext(given)
-            if given
-            else throwaway_builder(
-                cache_root(env),
-                report,
-                env=env,
-                plain_http=session.plain_http,
-                ca_file=ca_file,
-                registries=session.registries,
-            )
-        )
-        with builder as address:
-            output = directory / "layout"
-            build(spec.build, address, output, report, env=env, docker_config=config, ca_file=ca_file)
-        layout = Layout(output)
-        yield Content.read([Origin.of("what was built", layout, layout.roots)], spec.platforms)
-
-
-def _building(
+def wanted_build(
     context: Path,
     file: Path | None,
     platforms: tuple[Platform, ...],
     *,
     target: str,
     build_args: Sequence[str],
+    attests: Sequence[str],
+    means: Means | None,
     env: Mapping[str, str],
 ) -> BuildSpec:
+    """Check and complete what is to be built: without `platforms`, for what the builder is itself."""
+    from regkit.build.means import parse_attests
     from regkit.build.spec import build_spec, parse_build_args
 
-    spec = build_spec(context, file, platforms, target, parse_build_args(build_args, env))
-    return spec if platforms else replace(spec, platforms=_native(env))
+    arguments, attesting = parse_build_args(build_args, env), parse_attests(attests)
+    spec = build_spec(context, file, platforms, target, arguments, attests=attesting, means=means)
+    return spec if platforms else replace(spec, platforms=(native_platform(env, spec.means),))
 
 
 def _source_digest(spec: BuildSpec, env: Mapping[str, str], own_files: Sequence[Path]) -> Digest:
     from regkit.build.context import source_digest
 
     return source_digest(spec, env, own_files)
-
-
-def _native(env: Mapping[str, str]) -> tuple[Platform, ...]:
-    from regkit.build.doctor import native_platform
-    from regkit.build.workers import worker_platforms
-
-    address = env.get("BUILDKIT_HOST")
-    return worker_platforms(address, env)[:1] if address else (native_platform(),)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from regkit.build.address import Address
 from regkit.build.builder import throwaway_builder
 from regkit.build.spec import BuildSpec, build_spec
 from regkit.events import Event, ignore
@@ -26,7 +27,7 @@ def env() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def builder(tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Iterator[str]:
+def builder(tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Iterator[Address]:
     """Give the address of a throw-away builder."""
     with throwaway_builder(tmp_path_factory.mktemp("cache"), ignore, env=env) as address:
         yield address

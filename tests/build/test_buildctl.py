@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from regkit.build.address import Address
 from regkit.build.buildctl import build, failure
 from regkit.build.builder import throwaway_builder
 from regkit.build.progress import Progress
@@ -42,7 +43,7 @@ def images(layout: Path) -> list[dict[str, Any]]:
 
 
 def test_all_platforms_are_built_into_one_layout(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, events: list[Event]
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path, events: list[Event]
 ) -> None:
     """One index with a plain image for each, no attestations; each step is reported with its platform."""
     made = context(
@@ -64,7 +65,7 @@ def test_all_platforms_are_built_into_one_layout(
 
 
 def test_single_platform_leaves_an_index_too(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path
 ) -> None:
     """So that what follows needn't tell one from many."""
     build(spec_of(context("FROM scratch\nCOPY Dockerfile /")), builder, tmp_path / "layout", ignore, env=env)
@@ -73,7 +74,7 @@ def test_single_platform_leaves_an_index_too(
 
 
 def test_dockerfile_outside_the_context_with_target_and_arguments(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path
 ) -> None:
     """The Dockerfile's own ignore file counts, not the context's; odd names and values arrive unharmed."""
     made = context(None, kept="1", left="2")
@@ -94,7 +95,7 @@ def test_dockerfile_outside_the_context_with_target_and_arguments(
 
 
 def test_failing_run_is_told_with_its_own_lines(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path
 ) -> None:
     """The sentence names platform, command and exit code; the log is that step's alone."""
     made = context(
@@ -112,7 +113,7 @@ def test_failing_run_is_told_with_its_own_lines(
 
 
 def test_missing_source_of_a_copy_is_told(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path
 ) -> None:
     """Not only a RUN can fail."""
     with pytest.raises(BuildFailed, match=r"for linux/amd64 at \[1/1\] COPY gone /: .*not found"):
@@ -121,14 +122,14 @@ def test_missing_source_of_a_copy_is_told(
 
 @pytest.mark.parametrize("text", ["FROM scratch\nBOGUS x\n", "FROM scratch\nCOPY\n", ""])
 def test_dockerfile_that_cannot_be_read_is_told(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, text: str
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path, text: str
 ) -> None:
     """The sentence names the file and BuildKit's reason."""
     with pytest.raises(BuildFailed, match=r"the build of .*Dockerfile failed: .*(parse error|cannot be empty)"):
         build(spec_of(context(text)), builder, tmp_path / "layout", ignore, env=env)
 
 
-def test_unknown_target_is_told(builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path) -> None:
+def test_unknown_target_is_told(builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path) -> None:
     """A stage that isn't in the Dockerfile."""
     spec = build_spec(context("FROM scratch AS one\nCOPY . /"), None, parse_platforms(["linux/amd64"]), "two")
     with pytest.raises(BuildFailed, match=r'target stage "?two"? could not be found'):
@@ -138,19 +139,25 @@ def test_unknown_target_is_told(builder: str, env: dict[str, str], context: Make
 def test_nobody_at_the_address_is_unavailable(env: dict[str, str], context: MakeContext, tmp_path: Path) -> None:
     """The sentence names the address and why."""
     with pytest.raises(Unavailable, match=r"can't reach the builder at tcp://127\.0\.0\.1:1: dial tcp .*refused"):
-        build(spec_of(context("FROM scratch")), "tcp://127.0.0.1:1", tmp_path / "layout", ignore, env=env)
+        build(spec_of(context("FROM scratch")), Address("tcp://127.0.0.1:1"), tmp_path / "layout", ignore, env=env)
 
 
 def test_missing_buildctl_is_a_usage_error(context: MakeContext, tmp_path: Path) -> None:
     """The hint leads to doctor."""
     with pytest.raises(UsageError, match="buildctl isn't on PATH") as caught:
-        build(spec_of(context("FROM scratch")), "unix:///s", tmp_path / "layout", ignore, env={"PATH": str(tmp_path)})
+        build(
+            spec_of(context("FROM scratch")),
+            Address("unix:///s"),
+            tmp_path / "layout",
+            ignore,
+            env={"PATH": str(tmp_path)},
+        )
     assert "regkit doctor" in str(caught.value.hint)
 
 
 def test_failure_without_a_word_is_told() -> None:
     """A buildctl that was killed gives no reason."""
-    error = failure(Progress(()), spec_of(Path(__file__).parent, file=Path(__file__)), "unix:///s")
+    error = failure(Progress(()), spec_of(Path(__file__).parent, file=Path(__file__)), Address("unix:///s"))
 
     assert error.message.endswith("failed: buildctl ended without a reason")
 
@@ -196,7 +203,7 @@ def serve(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_base_image_that_does_not_exist_is_named(
-    builder: str, env: dict[str, str], tmp_path: Path, registry: tuple[str, list[str]]
+    builder: Address, env: dict[str, str], tmp_path: Path, registry: tuple[str, list[str]]
 ) -> None:
     """A registry that doesn't have it, and none at all."""
     host, _ = registry
@@ -211,7 +218,7 @@ def test_base_image_that_does_not_exist_is_named(
 
 
 def test_base_image_behind_a_login_is_asked_for_with_the_given_credentials(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path, registry: tuple[str, list[str]]
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path, registry: tuple[str, list[str]]
 ) -> None:
     """Those in the DOCKER_CONFIG that is passed, and no others; without any, the hint says what is missing."""
     host, seen = registry
@@ -255,7 +262,7 @@ def test_registry_of_a_private_authority_is_trusted_where_it_is_named(
 
 
 def test_buildctl_has_no_credential_in_its_arguments_or_environment(
-    builder: str, env: dict[str, str], context: MakeContext, tmp_path: Path
+    builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path
 ) -> None:
     """Looked at while it runs, as any user of the machine could."""
     made = context(f'FROM scratch\nCOPY busybox /\nRUN [{SH}, "echo {tmp_path.name}"]', busybox=True)

@@ -167,7 +167,7 @@ def test_address_fits_a_socket_below_a_deep_cache_directory(env: dict[str, str],
     """A socket's path has at most 108 bytes; the cache's may have more. It's in a directory of ours, and removed."""
     deep = tmp_path / ("d" * 120)
     with throwaway_builder(deep, ignore, env=env) as address:
-        socket = Path(address.removeprefix("unix://"))
+        socket = Path(address.url.removeprefix("unix://"))
         assert len(str(socket)) < 108
         assert socket.parent.stat().st_mode & 0o777 == 0o700
 

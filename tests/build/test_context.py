@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regkit.build.address import Address
 from regkit.build.buildctl import build
 from regkit.build.context import context_entries, source_digest
 from regkit.build.ignorefile import Ignore, parse_ignore
@@ -101,7 +102,7 @@ def copied(layout: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", TRICKY)
 def test_ignore_file_leaves_out_what_buildkit_leaves_out(
-    name: str, tree: Path, builder: str, env: dict[str, str], tmp_path: Path
+    name: str, tree: Path, builder: Address, env: dict[str, str], tmp_path: Path
 ) -> None:
     """`COPY . /` with a real BuildKit holds exactly our entries, and the directories that lead to them."""
     (tree / ".dockerignore").write_bytes(TRICKY[name].encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from regkit.build.address import Address
 from regkit.build.binfmt import Handler, Handlers, elf_head, parse_handler, read_handlers
 from regkit.build.doctor import Finding, Machine, diagnose, examine, findings, native_platform
 from regkit.build.workers import parse_workers
@@ -151,9 +152,9 @@ def test_this_machine_can_build_for_itself(env: dict[str, str]) -> None:
     assert all(finding.ok for finding in found), found
 
 
-def test_running_builder_is_asked_for_its_platforms(builder: str, env: dict[str, str]) -> None:
+def test_running_builder_is_asked_for_its_platforms(builder: Address, env: dict[str, str]) -> None:
     """And one that isn't there is told by its address."""
-    (_, served) = diagnose([native_platform()], {**env, "BUILDKIT_HOST": builder})
+    (_, served) = diagnose([native_platform()], {**env, "BUILDKIT_HOST": builder.url})
     assert served.ok, served
 
     (_, nobody) = diagnose([native_platform()], {**env, "BUILDKIT_HOST": "tcp://127.0.0.1:1"})

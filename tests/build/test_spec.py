@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from regkit.build.address import Address
 from regkit.build.buildctl import arguments
 from regkit.build.spec import BuildSpec, build_spec, effective_args, parse_build_args
 from regkit.errors import UsageError
@@ -80,7 +81,7 @@ def test_one_call_serves_all_platforms() -> None:
     """The arguments, in full; a comma in the destination is quoted as CSV."""
     spec = BuildSpec(Path("/c"), Path("/d/My.Dockerfile"), PLATFORMS, "final", (("K", "a,b=c"),))
 
-    assert arguments(spec, "unix:///s", Path("/o,ut"), {}) == [
+    assert arguments(spec, Address("unix:///s"), Path("/o,ut"), {}) == [
         *("--addr", "unix:///s", "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
         *("--local", "context=/c", "--local", "dockerfile=/d"),
         *("--opt", "filename=My.Dockerfile", "--opt", "platform=linux/amd64,linux/arm/v6"),
