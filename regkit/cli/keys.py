@@ -17,7 +17,7 @@ CALL = frozenset({"name", "dry-run", "format", "plan", "out", "detailed-exitcode
 """Options that say what this one call does, not what is published: no file has them."""
 
 _SAID = "says what one call does: it is for the command line alone"
-_PATHS = re.compile(r"\b(src|source|dest)=(?!/)([^,]+)")
+_PATHS = re.compile(r"\b(src|source|dest|tls-dir)=(?!/)([^,]+)")
 _SCHEMES = ("ocidir://", "oci:", "oci-archive:", "docker-archive:")
 
 

@@ -12,6 +12,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regkit.cli.building import means_of
+from regkit.cli.declared import (
+    AllowDowngrade,
+    Annotations,
+    Attestations,
+    BuildArgs,
+    Builders,
+    CacheFrom,
+    CacheTo,
+    Commit,
+    File,
+    Images,
+    Immutable,
+    NoAliases,
+    Platforms,
+    Secrets,
+    Stage,
+    Tags,
+    Version,
+    ZeroMajor,
+)
 from regkit.cli.options import lines_of
 
 if TYPE_CHECKING:
@@ -76,50 +97,20 @@ def read_request(
     more: Annotated[
         list[str] | None, typer.Argument(metavar="REF...", help="After --from, more of what is built already.")
     ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="REGKIT_IMAGE",
-            metavar="NAME",
-            help="The repository to publish to; repeatable: the same goes to all.",
-        ),
-    ] = None,
-    platform: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar=["REGKIT_PLATFORM", "DOCKER_PLATFORMS"],
-            metavar="LIST",
-            help="os/arch[/variant], comma-separated or repeated; the builder's own by default.",
-        ),
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REGKIT_VERSION",
-            metavar="REF",
-            help="v1.2.3, 1.2.3, refs/tags/v1.2.3 or a branch; by default what CI or git say.",
-        ),
-    ] = None,
-    commit: Annotated[
-        str | None, typer.Option(envvar="REGKIT_COMMIT", metavar="SHA", help="By default what CI or git say.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option("-t", "--tag", envvar="REGKIT_TAG", help="Instead of the version's tags, in this order."),
-    ] = None,
-    file: Annotated[Path | None, typer.Option(envvar="REGKIT_FILE", help="The Dockerfile.")] = None,
-    target: Annotated[str, typer.Option(envvar="REGKIT_TARGET", help="The stage to build.")] = "",
-    build_arg: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY[=VALUE]", help="Repeatable; REGKIT_BUILD_ARG holds one a line."),
-    ] = None,
-    annotation: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="An annotation of the index; repeatable; REGKIT_ANNOTATION holds one a line.",
-        ),
-    ] = None,
+    image: Images = None,
+    platform: Platforms = None,
+    version: Version = None,
+    commit: Commit = None,
+    tag: Tags = None,
+    file: File = None,
+    target: Stage = "",
+    build_arg: BuildArgs = None,
+    secret: Secrets = None,
+    cache_from: CacheFrom = None,
+    cache_to: CacheTo = None,
+    attest: Attestations = None,
+    builder: Builders = None,
+    annotation: Annotations = None,
     intermediate: Annotated[
         Intermediate,
         typer.Option(envvar="REGKIT_INTERMEDIATE", help="How platform images are named on the way."),
@@ -131,26 +122,10 @@ def read_request(
         bool,
         typer.Option("--rebuild", envvar="REGKIT_REBUILD", help="Build even if this very source is published."),
     ] = False,
-    immutable: Annotated[
-        bool,
-        typer.Option(
-            "--immutable/--no-immutable",
-            envvar="REGKIT_IMMUTABLE",
-            help="Refuse, or replace, an exact version with other content.",
-        ),
-    ] = True,
-    allow_downgrade: Annotated[
-        bool,
-        typer.Option(
-            "--allow-downgrade", envvar="REGKIT_ALLOW_DOWNGRADE", help="Move aliases to a lower version, too."
-        ),
-    ] = False,
-    no_aliases: Annotated[
-        bool, typer.Option("--no-aliases", envvar="REGKIT_NO_ALIASES", help="Write the version's own tag only.")
-    ] = False,
-    zero_major: Annotated[
-        bool, typer.Option("--zero-major", envvar="REGKIT_ZERO_MAJOR", help="Tag `0` for a version 0.y.z, too.")
-    ] = False,
+    immutable: Immutable = True,
+    allow_downgrade: AllowDowngrade = False,
+    no_aliases: NoAliases = False,
+    zero_major: ZeroMajor = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -189,6 +164,8 @@ def read_request(
             "tags": tag or (),
             "file": file,
             "target": target,
+            "attests": attest or lines_of("REGKIT_ATTEST"),
+            "means": means_of(ctx, builder, cache_from, cache_to, secret),
             "annotations": annotation or lines_of("REGKIT_ANNOTATION"),
             "intermediate": intermediate.value,
             "keep_intermediates": keep_intermediate,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from regkit.errors import Refused, UsageError
 from regkit.oci.reference import Reference
@@ -18,6 +18,10 @@ from regkit.ops.plan import Destination, Plan, PublishSpec
 from regkit.ops.request import parse_images, publish_spec
 from regkit.ops.versions import TagDecision, parse_release
 from regkit.transport.session import Session
+
+if TYPE_CHECKING:
+    from regkit.build.means import Means
+    from regkit.build.spec import BuildSpec
 
 SCHEMA = 1
 MAX_SIZE = 16 << 20
@@ -36,6 +40,7 @@ def plan_document(spec: PublishSpec, plan: Plan) -> dict[str, Any]:
             "file": _relative(build.dockerfile) if build else None,
             "target": build.target if build else "",
             "buildArgs": [name for name, _ in build.build_args] if build else [],
+            "attests": _attests(build) if build else [],
             "sourceDigest": spec.source_digest,
             "ref": _ref(spec),
             "commit": spec.commit,
@@ -82,9 +87,18 @@ class SavedPlan:
         return parse_images(self._strings("images"))
 
     def spec(
-        self, session: Session, env: Mapping[str, str], build_args: Sequence[str] = (), own_files: Sequence[Path] = ()
+        self,
+        session: Session,
+        env: Mapping[str, str],
+        build_args: Sequence[str] = (),
+        own_files: Sequence[Path] = (),
+        *,
+        means: Means | None = None,
     ) -> PublishSpec:
-        """Read again what it is about; raise UsageError where the value of a build argument is missing."""
+        """Read again what it is about; raise UsageError where the value of a build argument is missing.
+
+        A plan says what is built; `means` say how.
+        """
         asked = self.document["request"]
         sources = self._strings("sources")
         given = {text.partition("=")[0] for text in build_args} | env.keys()
@@ -108,6 +122,8 @@ class SavedPlan:
             file=self._text("file"),
             target=self._text("target") or "",
             build_args=[*build_args, *(name for name in self._strings("buildArgs") if name not in names)],
+            attests=self._strings("attests"),
+            means=means,
             own_files=own_files,
         )
         ref, notes = self._text("ref"), asked.get("annotations")
@@ -195,6 +211,13 @@ def _ref(spec: PublishSpec) -> str | None:
     if spec.release is None:
         return None
     return f"refs/tags/{spec.release.version}" if spec.release.version else f"refs/heads/{spec.release.exact}"
+
+
+def _attests(build: BuildSpec) -> list[str]:
+    """Write what is attested as an option says it."""
+    from regkit.build.means import join_fields
+
+    return [join_fields((("type", kind), *fields)) for kind, fields in build.attests]
 
 
 def _relative(path: Path) -> str:
