@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from regkit.ops.plan import Plan
     from regkit.ops.planfile import SavedPlan
 
-_FREE = frozenset({"plan", "dry_run", "form", "metadata_file", "image_refs", "digest_file", "dotenv", "build_arg"})
+_FREE = frozenset({"plan", "dry_run", "form", "metadata_file", "image_refs", "digest_file", "dotenv", "build_arg"}) | {
+    *("builder", "cache_from", "cache_to", "secret")
+}
 """What may be said together with a plan."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
@@ -75,7 +77,8 @@ def publish(
         if saved is None:
             spec = request.spec(session, own_files)
         else:
-            spec = saved.spec(session, os.environ, request.build_args, own_files)
+            means = request.options["means"]
+            spec = saved.spec(session, os.environ, request.build_args, own_files, means=means)
 
         def approve(made: Plan) -> Plan:
             return made if saved is None else saved.approve(spec, made)
