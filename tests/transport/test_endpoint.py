@@ -151,14 +151,23 @@ def test_addresses_that_do(text: str, plain: Sequence[str], base: str) -> None:
         assert check_base(text, session) == base
 
 
+class Waiting(Session):
+    """Remembers for how long it would have waited."""
+
+    def __init__(self, registries: dict[str, RegistryConfig]) -> None:
+        self.waits: list[float] = []
+        super().__init__(registries=registries)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
 def test_a_hosts_limits_hold_for_its_api() -> None:
     """One request in two seconds, whoever asks: the second and the third wait for their turn."""
     with serving([http(200)] * 3) as server:
         registries = {server.host: RegistryConfig(server.host, requests_per_second=0.5)}
-        waits: list[float] = []
-        with Session(registries=registries) as session:
-            session.sleep = waits.append  # type: ignore[method-assign]
+        with Waiting(registries) as session:
             Endpoint(session, f"http://{server.host}", Secret()).run(ask(get(), get(), get()))
 
-    assert len(waits) == 2
-    assert 0 < waits[0] < waits[1]
+    assert len(session.waits) == 2
+    assert 0 < session.waits[0] < session.waits[1]
