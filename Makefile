@@ -31,7 +31,7 @@ bench:  ## measure the client against its peers; ARGS="push-far" measures that r
 	@tools/setup.sh python test bench
 	$(bin)/python -m tests.bench $(ARGS)
 
-docs:   ## generate the references of commands and registries, and the conformance summary
+docs:   ## generate the references of commands, events and registries, and the conformance summary
 	@tools/setup.sh python test
 	$(bin)/python docs/generate.py
 	$(bin)/python docs/registries.py

@@ -1,10 +1,11 @@
-"""Write docs/reference/commands.md from the commands themselves, and configuration.md from the keys that are read."""
+"""Write docs/reference: commands.md from the commands, configuration.md from the keys that are read, events.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -12,6 +13,9 @@ from regkit.cli.app import app
 from regkit.cli.keys import publish_keys
 from regkit.config import sections
 from regkit.config.table import Key
+from regkit.events import Event
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.digest import Digest
 
 REFERENCE = Path(__file__).parent / "reference"
 INTRO = "# Commands\n\nWritten by `make docs`; every option is also read from the variable that it names.\n"
@@ -21,6 +25,18 @@ Written by `make docs`. How they work together stands in the [guide](../guides/c
 
 `schema = 1` says by which rules the file is read; without it, by these.
 """
+
+EVENTS = """# Events
+
+Written by `make docs`. With `--progress json` each is one line on stderr, a JSON object whose `event` is the name and
+whose other keys are its fields; all of them are there, in any order. New kinds of events, and new fields, may come.
+A line that isn't a JSON object is text for people: the error's sentence after `Failed`, say. In Python they are the
+classes of `regkit.events`, handed to a session's `report`.
+
+A descriptor is an object as the OCI image specification has it: `mediaType`, `digest`, `size`, `platform`,
+`annotations`. Sizes are in bytes.
+"""
+_JSON = {str: "string", Digest: "string, a digest", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
 
 
 def pages(command: Any, name: str, parent: Any = None) -> Iterator[str]:
@@ -47,6 +63,22 @@ def configuration() -> Iterator[str]:
     yield table("[readme]", sections.README)
 
 
+def events() -> Iterator[str]:
+    """Give every event's fields, as JSON has them."""
+    for kind in get_args(Event):
+        rows = [f"| `{name}` | {_json(hint)} |" for name, hint in get_type_hints(kind).items()]
+        about = " ".join(str(kind.__doc__).split())
+        yield "\n".join([f"## `{kind.__name__}`\n", f"{about}\n", "| field | JSON |", "|---|---|", *rows, ""])
+
+
+def _json(hint: Any) -> str:
+    if isinstance(hint, UnionType):
+        return " or ".join(map(_json, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return f"array of: {_json(get_args(hint)[0])}"
+    return "descriptor" if hint is Descriptor else _JSON[hint]
+
+
 def _escaped(key: Key) -> Key:
     return Key(key.kind, key.about.replace("|", "\\|"), key.read)
 
@@ -57,6 +89,7 @@ def main() -> None:
     written = {
         "commands.md": [INTRO, *pages(typer.main.get_command(app), "regkit")],
         "configuration.md": [CONFIGURATION, *configuration()],
+        "events.md": [EVENTS, *events()],
     }
     for name, parts in written.items():
         (REFERENCE / name).write_text("\n".join(parts), encoding="utf-8")

@@ -135,6 +135,14 @@ class ReleaseUp(NamedTuple):
     names: tuple[str, ...]
 
 
+class Failed(NamedTuple):
+    """The command ends with an error: its sentence, what to do, and the exit code."""
+
+    message: str
+    hint: str | None
+    exit_code: int
+
+
 class RetryScheduled(NamedTuple):
     """A request will be sent again: try number `attempt`, after `delay` seconds."""
 
@@ -171,6 +179,7 @@ Event: TypeAlias = (
     | TagKept
     | TagRemoved
     | ReleaseUp
+    | Failed
     | RetryScheduled
     | RequestServed
 )

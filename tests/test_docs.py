@@ -31,13 +31,13 @@ def test_the_python_guides_example_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_what_the_commands_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`make docs` has been run since the last change of a command, or of a key of the configuration."""
+    """`make docs` has been run since the last change of a command, of an event, or of a key of the configuration."""
     generator = runpy.run_path(str(ROOT / "docs/generate.py"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(generator["main"].__globals__, "REFERENCE", tmp_path)
     generator["main"]()
 
-    for name in ("commands.md", "configuration.md"):
+    for name in ("commands.md", "configuration.md", "events.md"):
         assert (ROOT / "docs/reference" / name).read_text() == (tmp_path / name).read_text()
 
 

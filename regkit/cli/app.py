@@ -16,7 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from regkit import __version__
-from regkit.cli.options import Globals, Progress
+from regkit.cli.options import Color, Globals, Progress
+from regkit.cli.output import choose_color
 from regkit.errors import BuildFailed, RegkitError
 
 COMMANDS = {
@@ -89,7 +90,10 @@ def options(
     progress: Annotated[
         Progress, typer.Option(envvar="REGKIT_PROGRESS", help="How progress is shown, on stderr.")
     ] = Progress.auto,
-    color: Annotated[str, typer.Option(envvar="REGKIT_COLOR", metavar="auto|always|never")] = "auto",
+    color: Annotated[
+        Color,
+        typer.Option(envvar="REGKIT_COLOR", help="By default where a terminal shows them, and NO_COLOR isn't set."),
+    ] = Color.auto,
     plain_http: Annotated[
         list[str] | None,
         typer.Option(envvar="REGKIT_PLAIN_HTTP", metavar="HOST", help="A host that is asked without TLS; repeatable."),
@@ -107,7 +111,8 @@ def options(
     ] = False,
 ) -> None:
     """From a Dockerfile to a tagged, verified, multi-platform release, without a Docker daemon."""
-    ctx.obj = Globals(quiet, verbose, debug, progress, color, tuple(plain_http or ()), ca_file, config)
+    choose_color(color.value)
+    ctx.obj = Globals(quiet, verbose, debug, progress, tuple(plain_http or ()), ca_file, config)
 
 
 def run(arguments: list[str]) -> int:
@@ -134,11 +139,11 @@ def run(arguments: list[str]) -> int:
 
 def show_error(error: RegkitError) -> None:
     """Write an error for people: the failing step's lines, one sentence, a hint."""
-    from regkit.cli.output import safe
+    from regkit.cli.output import painted, safe
 
     if isinstance(error, BuildFailed):
         sys.stderr.writelines(f"  | {safe(line)}\n" for line in error.log)
-    sys.stderr.write(f"regkit: error: {safe(error.message)}\n")
+    sys.stderr.write(f"{painted('regkit: error:', 'red', sys.stderr)} {safe(error.message)}\n")
     if error.hint:
         sys.stderr.write(f"  hint: {safe(error.hint)}\n")
 

@@ -29,6 +29,14 @@ class Progress(StrEnum):
     none = "none"
 
 
+class Color(StrEnum):
+    """Whether to write in colours."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 class Format(StrEnum):
     """How a result is written."""
 
@@ -44,7 +52,6 @@ class Globals:
     verbose: bool = False
     debug: bool = False
     progress: Progress = Progress.auto
-    color: str = "auto"
     plain_http: tuple[str, ...] = ()
     ca_file: Path | None = None
     config_file: Path | None = None
@@ -54,22 +61,23 @@ class Globals:
         return _configuration(self.config_file)
 
     @contextmanager
-    def reporter(self) -> Iterator[Reporter]:
-        """Give who shows events."""
+    def reporter(self, listener: Reporter | None = None) -> Iterator[Reporter]:
+        """Give who shows events; `listener` hears them, too."""
         from regkit.cli.render import rendering
 
-        with rendering(self.progress.value, quiet=self.quiet, verbose=self.verbose, color=self.color) as report:
+        how = {"quiet": self.quiet, "verbose": self.verbose}
+        with rendering(self.progress.value, **how, listener=listener) as report:
             yield report
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Open a session with the user's credentials, that shows what happens."""
+    def session(self, listener: Reporter | None = None) -> Iterator[Session]:
+        """Open a session with the user's credentials, that shows what happens, and tells it to a `listener`."""
         from regkit.transport.credentials import Credentials
         from regkit.transport.session import Session
 
         registries = self.config().registries
         with (
-            self.reporter() as report,
+            self.reporter(listener) as report,
             Session(
                 Credentials.load(os.environ),
                 plain_http=self.plain_http,

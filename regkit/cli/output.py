@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
+_DIGEST = re.compile(r"\bsha(?:256|512):([0-9a-f]{12})[0-9a-f]{52,}")
+_STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
 _gathering: list[list[object]] = []
+_color: list[str] = ["auto"]
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -40,8 +46,56 @@ def safe(text: str, keep: str = "") -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align columns, two spaces apart."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def fitting(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns; on a terminal that is too narrow for them, with digests cut short."""
+    lines = table(rows)
+    if sys.stdout.isatty() and max(map(width_of, lines)) > _columns():
+        lines = table([[_DIGEST.sub(r"\1", cell) for cell in row] for row in rows])
+    return lines
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
+def width_of(text: str) -> int:
+    """Tell how many columns of a terminal a text takes (Unicode, UAX 11): Chinese two each, accents none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def choose_color(choice: str) -> None:
+    """Take the user's choice, for all that is written from now on: `auto`, `always` or `never`."""
+    _color[:] = [choice]
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Tell whether to write colours: as chosen, else on a terminal that shows them, unless `NO_COLOR` is set."""
+    if _color != ["auto"]:
+        return _color == ["always"]
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def painted(text: str, style: str, stream: TextIO) -> str:
+    """Write text in a style (bold, red, green, yellow), where `stream` is to have colours."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and wants_color(stream) else text
+
+
+def counted(number: int, what: str) -> str:
+    """Write a number of things: `1 layer`, `2 layers`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def human_size(size: int) -> str:

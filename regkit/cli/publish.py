@@ -11,6 +11,7 @@ import typer
 from regkit.cli.configured import Configured
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
+from regkit.cli.render_tally import Tally
 from regkit.cli.reports import Reports
 from regkit.cli.request import check_only, read_request, with_request
 
@@ -63,7 +64,8 @@ def publish(
     request = read_request(ctx, **given)
     saved = _saved(ctx, plan) if plan else None
     images = saved.images if saved else request.images
-    with globals_of(ctx).session() as session:
+    tally = Tally()
+    with globals_of(ctx).session(tally.note) as session:
         from regkit.ops.admission import admit
         from regkit.ops.tasks import ahead
 
@@ -89,7 +91,7 @@ def publish(
             show_plan(approve(make_plan(session, spec, admission=admission())), form)
             return
         result = carry_out(session, spec, env=os.environ, admission=admission, approve=approve)
-    reports.write(result, os.environ)
+    reports.write(result, tally, os.environ)
     if form is Format.json:
         write_json(result.to_json())
     else:

@@ -1,4 +1,4 @@
-"""Events on stderr: plain lines, the same with a live status on a terminal, JSON Lines, or nothing."""
+"""Events on stderr: on a terminal as they move, in groups in a CI's log, as plain lines, JSON Lines, or not at all."""
 
 from __future__ import annotations
 
@@ -11,65 +11,76 @@ from contextlib import contextmanager
 from typing import Any
 
 from regkit import events
-from regkit.cli.output import human_size, safe
+from regkit.cli.output import painted, safe, table, wants_color
+from regkit.cli.render_tally import Tally
+from regkit.cli.render_text import describe
+from regkit.errors import RegkitError
 from regkit.events import Event, Reporter, ignore
 
 
 @contextmanager
-def rendering(mode: str, *, quiet: bool, verbose: bool, color: str) -> Iterator[Reporter]:
-    """Give the reporter for `mode`; on a terminal it shows what is under way until the block ends."""
-    terminal = sys.stderr.isatty()
+def rendering(mode: str, *, quiet: bool, verbose: bool, listener: Reporter | None = None) -> Iterator[Reporter]:
+    """Give the reporter for `mode`; what was begun on the screen ends with the block. `listener` hears all, too.
+
+    `auto` is `tty` on a terminal that can move its cursor, outside of CI; in GitHub's and GitLab's jobs lines in
+    groups; else `plain`.
+    """
+    env = os.environ
+    groups = mode == "auto"
     if mode == "auto":
-        mode = "tty" if terminal and not os.environ.get("CI") else "plain"
+        moves = sys.stderr.isatty() and not env.get("CI") and env.get("TERM") != "dumb"
+        mode = "tty" if moves else "plain"
     if mode == "none" or (quiet and mode != "json"):
-        yield _only_warnings if mode != "none" else ignore
+        yield _locked(_only_warnings if mode != "none" else ignore, listener)
     elif mode == "json":
-        yield _locked(_write_json)
+        with _failures(_write_json):
+            yield _locked(_write_json, listener)
     elif mode == "tty":
-        with _terminal(verbose=verbose, color=color) as report:
-            yield report
+        from regkit.cli.render_tty import on_terminal
+
+        with on_terminal(verbose=verbose, color=wants_color(sys.stderr)) as report:
+            yield _locked(report, listener)
     else:
-        yield _locked(lambda event: _write(describe(event, verbose=verbose)))
+        with _lines(verbose=verbose, groups=groups) as report:
+            yield _locked(report, listener)
 
 
-def describe(event: Event, *, verbose: bool) -> str | None:  # noqa: C901, PLR0911, PLR0912 - one case an event
-    """Write an event as a line for people; None for one that isn't worth a line."""
-    match event:
-        case events.Note(text, warning):
-            return f"warning: {text}" if warning else text
-        case events.StageStarted(_, title):
-            return f"==> {title}"
-        case events.BuilderStarted(root, shared):
-            return f"started buildkitd, its cache in {root}" if verbose or not shared else None
-        case events.StepDone(platform, name, cached, seconds, error):
-            if not verbose and (name.startswith("[internal]") or not name.startswith("[")):
-                return None
-            result = f"FAILED: {error}" if error else "cached" if cached else f"{seconds:.1f}s"
-            return f"{_prefix(platform)}{name}  {result}"
-        case events.StepLog(platform, _, line):
-            return f"{_prefix(platform)}| {line}" if verbose else None
-        case events.BlobPushed(descriptor):
-            return f"pushed {descriptor.digest.short}  {human_size(descriptor.size)}"
-        case events.ContentExists(descriptor):
-            return f"exists {descriptor.digest.short}" if verbose else None
-        case events.ManifestPushed(descriptor, tag):
-            return f"pushed {tag or descriptor.digest.short}  manifest" if verbose else None
-        case events.TagMoved(tag, digest, previous):
-            return f"tagged {tag} -> {digest.short}" + (f" (was {previous.short})" if previous else "")
-        case events.TagKept(tag, reason):
-            return f"kept {tag}: {reason}"
-        case events.TagRemoved(tag):
-            return f"removed {tag}"
-        case events.RetryScheduled(request, reason, attempt, delay):
-            return f"again in {delay:.1f}s (try {attempt}): {request}: {reason}"
-        case events.RequestServed(method, path, status, uploads):
-            return f"{method} {path} {status} uploads={uploads}"
-        case events.StepStarted():
-            return None
+@contextmanager
+def _lines(*, verbose: bool, groups: bool) -> Iterator[Reporter]:
+    """Write a line an event, in a CI's groups where it folds, and the matrix at the end."""
+    from regkit.cli.render_groups import Folding, marks_of
+
+    tally = Tally()
+    marks = marks_of(os.environ) if groups else None
+    folding = Folding(_write, _write_raw, marks, verbose=verbose) if marks else None
+
+    def report(event: Event) -> None:
+        tally.note(event)
+        if folding:
+            folding(event)
+        else:
+            _write(describe(event, verbose=verbose), _style(event))
+        if isinstance(event, events.ReleaseUp) and tally.images:
+            if folding:
+                folding.close()
+            for line in table(tally.matrix()):
+                _write(line)
+
+    try:
+        yield report
+    finally:
+        if folding:
+            folding.close()
 
 
-def _prefix(platform: str) -> str:
-    return f"[{platform}] " if platform else ""
+@contextmanager
+def _failures(report: Reporter) -> Iterator[None]:
+    """Report what the block raises."""
+    try:
+        yield
+    except RegkitError as error:
+        report(events.Failed(error.message, error.hint, error.exit_code))
+        raise
 
 
 def _only_warnings(event: Event) -> None:
@@ -77,49 +88,39 @@ def _only_warnings(event: Event) -> None:
         _write(f"warning: {event.text}")
 
 
-def _write(line: str | None) -> None:
+def _write(line: str | None, style: str = "") -> None:
     if line is not None:
-        sys.stderr.write(safe(line, keep="\n") + "\n")
-        sys.stderr.flush()
+        text = safe(line, keep="\n")
+        _write_raw(painted(text, style, sys.stderr))
+
+
+def _write_raw(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _write_json(event: Event) -> None:
-    document: dict[str, Any] = {"event": type(event).__name__}
-    for key, value in event._asdict().items():
-        document[key] = value.to_json() if hasattr(value, "to_json") else value
-    _write(json.dumps(document))
+    document = {key: _to_json(value) for key, value in event._asdict().items()}
+    _write_raw(json.dumps({"event": type(event).__name__, **document}))
 
 
-def _locked(render: Callable[[Event], None]) -> Reporter:
+def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]
+    return value.to_json() if hasattr(value, "to_json") else value
+
+
+def _locked(render: Callable[[Event], None], listener: Reporter | None) -> Reporter:
     """Keep lines whole: events come from any thread."""
     lock = threading.Lock()
 
     def report(event: Event) -> None:
         with lock:
+            if listener is not None:
+                listener(event)
             render(event)
 
     return report
-
-
-@contextmanager
-def _terminal(*, verbose: bool, color: str) -> Iterator[Reporter]:
-    from rich.console import Console
-    from rich.text import Text
-
-    wanted = {"always": True, "never": False}.get(color)
-    console = Console(stderr=True, force_terminal=True, no_color=wanted is False or None, highlight=False)
-    with console.status("starting") as status:
-
-        def render(event: Event) -> None:
-            if isinstance(event, events.StageStarted):
-                status.update(Text(event.title))
-            elif isinstance(event, events.StepStarted):
-                status.update(Text(f"{_prefix(event.platform)}{event.name}"))
-            line = describe(event, verbose=verbose)
-            if line is not None:
-                console.print(Text(safe(line, keep="\n"), style=_style(event)))
-
-        yield _locked(render)
 
 
 def _style(event: Event) -> str:
@@ -128,6 +129,8 @@ def _style(event: Event) -> str:
             return "bold"
         case events.TagMoved():
             return "green"
+        case events.StepDone(error=error) if error:
+            return "red"
         case events.Note(warning=True) | events.RetryScheduled():
             return "yellow"
     return ""

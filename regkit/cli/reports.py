@@ -13,6 +13,7 @@ from regkit.cli.output import safe
 from regkit.errors import RegkitError, UsageError
 
 if TYPE_CHECKING:
+    from regkit.cli.render_tally import Tally
     from regkit.ops.result import PublishResult
 
 
@@ -39,7 +40,7 @@ class Reports:
             if not os.access(path if path.exists() else path.parent, os.W_OK):
                 raise UsageError(f"{path} can't be written: permission denied", hint="name another file")
 
-    def write(self, result: PublishResult, env: Mapping[str, str]) -> None:
+    def write(self, result: PublishResult, tally: Tally, env: Mapping[str, str]) -> None:
         """Write them, and what the CI system asks for in its variables."""
         if self.metadata is not None:
             write_file(self.metadata, json.dumps(_metadata(result), indent=2) + "\n")
@@ -49,9 +50,10 @@ class Reports:
             write_file(self.digest, result.index.digest)  # without a line's end, as podman and kaniko write it
         if self.dotenv is not None:
             write_file(self.dotenv, _lines(_variables(result)))
-        for variable, make in (("GITHUB_OUTPUT", _outputs), ("GITHUB_STEP_SUMMARY", _summary)):
-            if env.get(variable):
-                _append(Path(env[variable]), make(result))
+        if env.get("GITHUB_OUTPUT"):
+            _append(Path(env["GITHUB_OUTPUT"]), _outputs(result))
+        if env.get("GITHUB_STEP_SUMMARY"):
+            _append(Path(env["GITHUB_STEP_SUMMARY"]), _summary(result, tally))
 
 
 def _metadata(result: PublishResult) -> dict[str, Any]:
@@ -80,14 +82,15 @@ def _outputs(result: PublishResult) -> str:
     return _lines(lines)
 
 
-def _summary(result: PublishResult) -> str:
-    """Give Markdown for a GitHub job's page."""
+def _summary(result: PublishResult, tally: Tally) -> str:
+    """Give Markdown for a GitHub job's page: what is where, and the matrix of the platforms."""
     lines = [f"### Published `{result.index.digest}`", "", "| image | tags | left as they were |", "|---|---|---|"]
     lines += [
         f"| `{there.image.name}` | {_codes(there.tags)} | {_codes(there.kept)} |" for there in result.destinations
     ]
-    lines += ["", "| platform | digest |", "|---|---|"]
-    lines += [f"| {image.platform} | `{image.digest}` |" for image in result.images]
+    head, *rows = tally.matrix()
+    lines += ["", f"| {' | '.join(head).lower()} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {platform} | `{digest}` | {' | '.join(rest)} |" for platform, digest, *rest in rows]
     if result.unfinished is not None:
         lines += ["", f"**Not finished:** {safe(result.unfinished.message)}"]
     return _lines([*lines, ""])

@@ -1,18 +1,25 @@
+"""How events are shown: each mode on its own, and what no mode lets through."""
+
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import get_args
 
 import pytest
 
 from regkit import events
-from regkit.cli.output import human_size, safe, table
-from regkit.cli.render import describe, rendering
+from regkit.cli.output import choose_color
+from regkit.cli.render import rendering
+from regkit.cli.render_text import describe
+from regkit.errors import Refused
 from regkit.events import Event
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
+from regkit.oci.platform import Platform
 
 DIGEST = Digest.of(b"x")
+IMAGE = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 500, Platform("linux", "arm64"))
 BLOB = Descriptor("application/octet-stream", DIGEST, 5_000_000)
 SAMPLES: list[tuple[Event, str | None, str | None]] = [
     # what happened, its line, and its line with --verbose
@@ -39,7 +46,19 @@ SAMPLES: list[tuple[Event, str | None, str | None]] = [
         "[1/1] RUN x  FAILED: exit code 1",
         "[1/1] RUN x  FAILED: exit code 1",
     ),
+    (events.StepProgress("linux/arm64", "[1/3] FROM x", "sha256:ab", 5, 9), None, None),
     (events.StepLog("linux/arm64", "[2/3] RUN x", "hello"), None, "[linux/arm64] | hello"),
+    (
+        events.PlatformTested("linux/arm64", passed=True, seconds=2),
+        "[linux/arm64] test passed  2.0s",
+        "[linux/arm64] test passed  2.0s",
+    ),
+    (
+        events.ImageFound(IMAGE, (BLOB,), 5_000_500),
+        None,
+        f"image linux/arm64 {DIGEST}: 1 layer, 4.8 MiB",
+    ),
+    (events.BlobProgress(BLOB, 1_000_000), None, None),
     (events.BlobPushed(BLOB), f"pushed {DIGEST.short}  4.8 MiB", f"pushed {DIGEST.short}  4.8 MiB"),
     (events.ContentExists(BLOB), None, f"exists {DIGEST.short}"),
     (events.ManifestPushed(BLOB), None, f"pushed {DIGEST.short}  manifest"),
@@ -52,12 +71,20 @@ SAMPLES: list[tuple[Event, str | None, str | None]] = [
     ),
     (events.TagKept("latest", "2.0.0 is higher"), "kept latest: 2.0.0 is higher", "kept latest: 2.0.0 is higher"),
     (events.TagRemoved("x"), "removed x", "removed x"),
+    (events.ReleaseUp(IMAGE, ("registry.example/app@sha256:…",)), None, None),
+    (events.Failed("it broke", "mend it", 1), None, None),
     (
         events.RetryScheduled("GET /v2/", "answered 503", 2, 0.51),
         "again in 0.5s (try 2): GET /v2/: answered 503",
         "again in 0.5s (try 2): GET /v2/: answered 503",
     ),
     (events.RequestServed("GET", "/v2/", 200, 0), "GET /v2/ 200 uploads=0", "GET /v2/ 200 uploads=0"),
+]
+
+
+MATRIX = [
+    "PLATFORM     DIGEST" + " " * 67 + "SIZE     LAYERS  CACHED  TEST",
+    f"linux/arm64  {DIGEST}  4.8 MiB  1       0 of 1  passed",
 ]
 
 
@@ -73,8 +100,17 @@ def test_lines(event: Event, plain: str | None, verbose: str | None) -> None:
     assert describe(event, verbose=True) == verbose
 
 
+@pytest.fixture(autouse=True)
+def _no_ci(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Show as on a user's machine, unless the test says otherwise."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    choose_color("auto")
+
+
 def render(mode: str, *, quiet: bool = False, verbose: bool = False) -> None:
-    with rendering(mode, quiet=quiet, verbose=verbose, color="never") as report:
+    with rendering(mode, quiet=quiet, verbose=verbose) as report:
         for event, _, _ in SAMPLES:
             report(event)
 
@@ -86,18 +122,24 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return err.splitlines()
 
 
+def with_matrix(lines: list[str | None]) -> list[str]:
+    """Put the matrix where the release is up."""
+    before = next(number for number, (event, _, _) in enumerate(SAMPLES) if isinstance(event, events.ReleaseUp))
+    return [line for line in (*lines[:before], *MATRIX, *lines[before:]) if line is not None]
+
+
 def test_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    """Plain lines go to stderr, in order; nothing to stdout."""
+    """Plain lines go to stderr, in order, and the matrix when the release is up; nothing to stdout."""
     render("plain")
 
-    assert shown(capsys) == [line for _, line, _ in SAMPLES if line is not None]
+    assert shown(capsys) == with_matrix([line for _, line, _ in SAMPLES])
 
 
 def test_auto_is_plain_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """In a pipe there is no animation."""
     render("auto", verbose=True)
 
-    assert shown(capsys) == [line for _, _, line in SAMPLES if line is not None]
+    assert shown(capsys) == with_matrix([line for _, _, line in SAMPLES])
 
 
 def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,8 +151,22 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     for document, (event, _, _) in zip(documents, SAMPLES, strict=True):
         assert set(document) == {"event", *event._fields}
     assert documents[-1] == {"event": "RequestServed", "method": "GET", "path": "/v2/", "status": 200, "uploads": 0}
-    pushed = next(document for document in documents if document["event"] == "BlobPushed")
-    assert pushed["descriptor"]["digest"] == DIGEST
+    [found] = [document for document in documents if document["event"] == "ImageFound"]
+    assert found == {
+        "event": "ImageFound",
+        "descriptor": IMAGE.to_json(),
+        "layers": [BLOB.to_json()],
+        "size": 5_000_500,
+    }
+
+
+def test_json_lines_tell_of_the_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last event says how the command ends; the error goes on its way."""
+    with pytest.raises(Refused), rendering("json", quiet=False, verbose=False):
+        raise Refused("no", hint="ask")
+
+    [line] = shown(capsys)
+    assert json.loads(line) == {"event": "Failed", "message": "no", "hint": "ask", "exit_code": 9}
 
 
 @pytest.mark.parametrize(
@@ -130,44 +186,72 @@ def test_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal the same lines appear, above a status that goes away."""
-    monkeypatch.setenv("COLUMNS", "200")
-    render("tty")
+@pytest.mark.parametrize("mode", ["plain", "tty", "json", "none"])
+def test_a_listener_hears_all(mode: str) -> None:
+    """Whatever is shown, who listens hears every event, in order."""
+    heard: list[Event] = []
+    with rendering(mode, quiet=True, verbose=False, listener=heard.append) as report:
+        for event, _, _ in SAMPLES:
+            report(event)
 
-    lines = "\n".join(shown(capsys))
-    for line in (line for _, line, _ in SAMPLES if line is not None):
-        assert line in lines
+    assert heard == [event for event, _, _ in SAMPLES]
 
 
 @pytest.mark.parametrize("mode", ["plain", "tty"])
 def test_a_registry_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str], mode: str) -> None:
     """Control sequences in what a registry said are not written."""
-    with rendering(mode, quiet=False, verbose=False, color="never") as report:
-        report(events.Note("before\x1b]0;title\x07\x9b31mafter\r"))
+    evil = "before\x1b]0;title\x07\x9b31mafter\r"
+    with rendering(mode, quiet=False, verbose=True) as report:
+        report(events.Note(evil))
+        report(events.StageStarted("push", evil))
+        report(events.TagKept(evil, evil))
 
     err = capsys.readouterr().err
-    assert "before ]0;title  31mafter" in err
+    assert err.count("before ]0;title  31mafter") >= 3
     assert "\x1b]" not in err
     assert "\x9b" not in err
 
 
-def test_safe() -> None:
-    """Text is shown as it is, unless it holds what can't be shown."""
-    assert safe("plain \u00e9 text") == "plain \u00e9 text"
-    assert safe("a\nb\tc\x00\ud800\u202e") == "a b c   "
-    assert safe("a\nb\x1b", keep="\n") == "a\nb "
+@pytest.mark.parametrize(
+    ("choice", "env", "colored"),
+    [("auto", {}, False), ("always", {}, True), ("always", {"NO_COLOR": "1"}, True), ("never", {}, False)],
+)
+def test_colors_of_plain_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, choice: str, env: dict[str, str], colored: bool
+) -> None:
+    """In a pipe only who asks for colours gets them; an option goes before `NO_COLOR`."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    choose_color(choice)
+    with rendering("plain", quiet=False, verbose=False) as report:
+        report(events.Note("careful", warning=True))
+
+    assert shown(capsys) == ["\x1b[33mwarning: careful\x1b[0m" if colored else "warning: careful"]
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB"), (7 << 40, "7168.0 GiB")],
+    ("choice", "env", "colored"),
+    [
+        ("auto", {"TERM": "xterm"}, True),
+        ("auto", {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ("auto", {"TERM": "xterm", "NO_COLOR": ""}, True),
+        ("never", {"TERM": "xterm"}, False),
+        ("always", {"TERM": "xterm", "NO_COLOR": "1"}, True),
+        ("always", {"TERM": "dumb"}, True),
+    ],
 )
-def test_sizes_for_people(size: int, expected: str) -> None:
-    """Powers of 1024, with the unit."""
-    assert human_size(size) == expected
+def test_colors_of_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, choice: str, env: dict[str, str], colored: bool
+) -> None:
+    """On a terminal there are colours, unless `NO_COLOR` is set to something or they are switched off."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    choose_color(choice)
+    with rendering("tty", quiet=False, verbose=False) as report:
+        report(events.Note("careful", warning=True))
 
-
-def test_tables() -> None:
-    """Columns are aligned, and no line ends in blanks."""
-    assert table([("A", "B"), ("long", "")]) == ["A     B", "long"]
+    err = capsys.readouterr().err
+    assert "careful" in err
+    assert ("\x1b[33m" in err) == colored
