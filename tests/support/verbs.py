@@ -207,6 +207,15 @@ VERBS = (
     Verb("tag rm", "{app}:single --yes", ONE, without("single"), lambda p, _: p.has(p.single.digest), detour=STAND_IN),
     # The tag of an image that an index lists may be what protects it: there is no other way to remove that.
     Verb("tag rm", "{app}:arm --yes", ONE, without("arm")),
+    Verb("cleanup plan", "{app} --match part|single --keep 0", right=lambda _, out: "part" in out and "single" in out),
+    Verb(
+        "cleanup apply",
+        "{app} --match part --keep 0 --yes",
+        ONE,
+        without("part"),
+        lambda p, _: p.has(p.part.digest),
+        detour=STAND_IN,
+    ),
     Verb("copy", "{app}:1.2.3 {copy}:1", frozenset({WRITE}), on(COPY, "1", manifest=lambda p: p.index)),
     Verb("copy", "{app}:single {copy}:1", frozenset({WRITE, IMAGE}), on(COPY, "1", manifest=lambda p: p.single)),
     Verb(
