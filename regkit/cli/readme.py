@@ -30,7 +30,8 @@ Images = Annotated[
     typer.Option("--image", envvar="REGKIT_IMAGE", metavar="NAME", help="A repository; repeatable."),
 ]
 File = Annotated[
-    Path | None, typer.Option("--file", "-f", envvar="REGKIT_README", help="The text, in Markdown; README.md by default.")
+    Path | None,
+    typer.Option("--file", "-f", envvar="REGKIT_README", help="The text, in Markdown; README.md by default."),
 ]
 Short = Annotated[
     str | None, typer.Option("--short", envvar="REGKIT_SHORT", metavar="TEXT", help="The line above it, at Docker Hub.")
