@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regkit.cli.options import globals_of
-from regkit.cli.output import human_size, table, write_json, write_lines
+from regkit.cli.output import fitting, human_size, write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest
@@ -129,7 +129,7 @@ def _attestations(session: Session, locations: list[Location], platform: Platfor
         for _, attestations in found
         for each in attestations
     ]
-    write_lines(table(rows))
+    write_lines(fitting(rows))
 
 
 def _trees(session: Session, locations: list[Location], platform: Platform | None) -> None:
@@ -169,7 +169,7 @@ def _table(found: Inspection) -> Iterator[str]:
         rows = [("PLATFORM", "DIGEST", "SIZE")]
         rows += [(_kind(child), child.descriptor.digest, _size(child)) for child in found.children]
     yield ""
-    yield from table(rows)
+    yield from fitting(rows)
 
 
 def _kind(child: Entry) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from regkit.cli.inspect import View, read_names
 from regkit.cli.options import globals_of
-from regkit.cli.output import human_size, table, write_json, write_lines
+from regkit.cli.output import fitting, human_size, write_json, write_lines
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -49,4 +49,4 @@ def referrers(
     rows += [
         (each.artifact_type or "-", each.digest, human_size(each.size)) for _, _, listed in found for each in listed
     ]
-    write_lines(table(rows))
+    write_lines(fitting(rows))
