@@ -29,8 +29,8 @@ class Quay(Vendor):
         if login.username != TOKEN_USER or not login.password:
             raise AccessDenied(
                 f"Quay's API doesn't take the login of {login.username!r} from {login.origin}: it wants an OAuth token",
-                hint=f"make one in the organisation's Applications, and keep it as {TOKEN_USER!r}'s password in Docker's"
-                " configuration, under the registry's name with /api/v1",
+                hint=f"make one in the organisation's Applications, and keep it as {TOKEN_USER!r}'s password in"
+                " Docker's configuration, under the registry's name with /api/v1",
             )
         return Fixed({"Authorization": f"Bearer {login.password}"}, login.password)
 
