@@ -105,3 +105,13 @@ Builders = Annotated[
         "REGKIT_BUILDER holds one a line.",
     ),
 ]
+MetadataFile = Annotated[
+    Path | None, typer.Option(envvar="REGKIT_METADATA_FILE", help="Write the result there, with buildx's keys.")
+]
+ImageRefs = Annotated[
+    Path | None, typer.Option(envvar="REGKIT_IMAGE_REFS", help="Write the names to pull by there, one a line.")
+]
+DigestFile = Annotated[Path | None, typer.Option(envvar="REGKIT_DIGEST_FILE", help="Write the index's digest there.")]
+Dotenv = Annotated[
+    Path | None, typer.Option(envvar="REGKIT_DOTENV", help="Write variables there, as GitLab's dotenv report.")
+]

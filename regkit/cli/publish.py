@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regkit.cli.configured import Configured
+from regkit.cli.declared import DigestFile, Dotenv, ImageRefs, MetadataFile
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
 from regkit.cli.render_tally import Tally
@@ -44,18 +45,10 @@ def publish(
         bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print the plan, change nothing.")
     ] = False,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
-    metadata_file: Annotated[
-        Path | None, typer.Option(envvar="REGKIT_METADATA_FILE", help="Write the result there, with buildx's keys.")
-    ] = None,
-    image_refs: Annotated[
-        Path | None, typer.Option(envvar="REGKIT_IMAGE_REFS", help="Write the names to pull by there, one a line.")
-    ] = None,
-    digest_file: Annotated[
-        Path | None, typer.Option(envvar="REGKIT_DIGEST_FILE", help="Write the index's digest there.")
-    ] = None,
-    dotenv: Annotated[
-        Path | None, typer.Option(envvar="REGKIT_DOTENV", help="Write variables there, as GitLab's dotenv report.")
-    ] = None,
+    metadata_file: MetadataFile = None,
+    image_refs: ImageRefs = None,
+    digest_file: DigestFile = None,
+    dotenv: Dotenv = None,
     **given: Any,
 ) -> None:
     """Build CONTEXT for all platforms, push, verify, and tag in order: 1, 1.2, 1.2.3, latest."""

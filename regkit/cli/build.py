@@ -1,0 +1,114 @@
+"""`regkit build`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regkit.cli.building import means_of
+from regkit.cli.configured import Configured
+from regkit.cli.declared import (
+    Annotations,
+    Attestations,
+    BuildArgs,
+    Builders,
+    CacheFrom,
+    CacheTo,
+    Commit,
+    File,
+    Images,
+    Platforms,
+    Secrets,
+    Stage,
+)
+from regkit.cli.options import Format, globals_of, lines_of
+from regkit.cli.output import write_json, write_lines
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(cls=Configured)
+def build(
+    ctx: typer.Context,
+    context: Annotated[Path, typer.Argument(metavar="CONTEXT", help="The directory that is built.")] = Path(),
+    image: Images = None,
+    platform: Platforms = None,
+    commit: Commit = None,
+    file: File = None,
+    target: Stage = "",
+    build_arg: BuildArgs = None,
+    secret: Secrets = None,
+    cache_from: CacheFrom = None,
+    cache_to: CacheTo = None,
+    attest: Attestations = None,
+    builder: Builders = None,
+    annotation: Annotations = None,
+    push: Annotated[
+        bool, typer.Option("--push", envvar="REGKIT_PUSH", help="Push under the tags COMMIT-os-arch[-variant].")
+    ] = False,
+    push_by_digest: Annotated[
+        bool, typer.Option("--push-by-digest", envvar="REGKIT_PUSH_BY_DIGEST", help="Push without any tag.")
+    ] = False,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="REGKIT_OUTPUT",
+            metavar="ocidir://DIR|oci-archive:FILE",
+            help="Write all platforms there, as one index; repeatable.",
+        ),
+    ] = None,
+    digest_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="REGKIT_DIGEST_DIR",
+            metavar="DIR",
+            help="Write there what was pushed, a JSON file a platform, for merge.",
+        ),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+) -> None:
+    """Build CONTEXT for all platforms; push the images by digest or under platform tags, or write them to files.
+
+    Without any of these, the result stays in the builder's cache.
+    """
+    from regkit.errors import UsageError
+    from regkit.oci.annotation import parse_annotations
+    from regkit.oci.platform import parse_platforms
+    from regkit.ops.build import BuildRequest, Push
+    from regkit.ops.build import build as act
+    from regkit.ops.request import parse_images, wanted_build
+    from regkit.ops.source import detect
+    from regkit.targets.location import Location
+
+    if push and push_by_digest:
+        raise UsageError("--push names images by tags, --push-by-digest by none", hint="give one of them")
+    means = means_of(ctx, builder, cache_from, cache_to, secret)
+    spec = wanted_build(
+        context,
+        file,
+        parse_platforms(platform or ()),
+        target=target,
+        build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
+        attests=attest or lines_of("REGKIT_ATTEST"),
+        means=means,
+        env=os.environ,
+    )
+    request = BuildRequest(
+        spec,
+        parse_images(image) if image else (),
+        Push.tag if push else Push.digest if push_by_digest else Push.none,
+        tuple(Location.parse(text) for text in output or ()),
+        digest_dir,
+        commit or detect(os.environ, context).commit,
+        parse_annotations(annotation or lines_of("REGKIT_ANNOTATION")),
+    )
+    request.check()
+    with globals_of(ctx).session() as session:
+        result = act(session, request, env=os.environ)
+    if form is Format.json:
+        write_json(result.to_json())
+    else:
+        write_lines(result.names)

@@ -1,0 +1,211 @@
+"""Build: images for several platforms, pushed by digest or under platform tags, or written to layouts and archives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regkit.errors import Unavailable, UsageError, VerificationFailed
+from regkit.events import Note, StageStarted, TagKept, TagMoved
+from regkit.oci.annotation import REVISION
+from regkit.oci.descriptor import Descriptor
+from regkit.oci.manifest import Manifest, assemble_index
+from regkit.oci.platform import Platform
+from regkit.oci.reference import Reference
+from regkit.ops.admission import admit
+from regkit.ops.building import built
+from regkit.ops.graph import Node
+from regkit.ops.images import Image
+from regkit.ops.places import destination_name
+from regkit.ops.plan import intermediate_tag
+from regkit.ops.presence import lost_from, read_back
+from regkit.ops.records import Record, write_record
+from regkit.ops.tasks import each
+from regkit.ops.transfer import Transfer
+from regkit.protocol.flow import Bytes
+from regkit.targets.location import DockerFile, Location
+from regkit.targets.repository import Repository
+from regkit.targets.target import Target, digest_or_none
+from regkit.transport.session import Session
+
+if TYPE_CHECKING:
+    from regkit.build.spec import BuildSpec
+
+
+class Push(StrEnum):
+    """How images are pushed: not at all, by digest, or under `COMMIT-os-arch[-variant]`."""
+
+    none = "none"
+    digest = "digest"
+    tag = "tag"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What is built, and where it goes; `digest_dir` gets a record a platform of what was pushed."""
+
+    build: BuildSpec
+    images: tuple[Reference, ...] = ()
+    push: Push = Push.none
+    outputs: tuple[Location, ...] = ()
+    digest_dir: Path | None = None
+    commit: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise UsageError for what can't be meant, before anything is done."""
+        if self.push is not Push.none and not self.images:
+            raise UsageError("nothing says where to push", hint="give --image NAME")
+        if self.digest_dir is not None and self.push is Push.none:
+            raise UsageError("a digest directory says what was pushed", hint="give --push-by-digest or --push, too")
+        if self.digest_dir is not None and self.digest_dir.exists() and not self.digest_dir.is_dir():
+            raise UsageError(f"{self.digest_dir} isn't a directory", hint="name a directory, which is made if need be")
+        for location in self.outputs:
+            if isinstance(location.place, Reference | DockerFile) or (
+                location.identifier and digest_or_none(location.identifier)
+            ):
+                raise UsageError(
+                    f"a build can't be written to {location}",
+                    hint="write ocidir://DIR[:name] or oci-archive:FILE[:name]",
+                )
+        _ = self.tags
+
+    @property
+    def tags(self) -> dict[Platform, str]:
+        """The platforms' tags; none where it's pushed otherwise. Raise UsageError without a commit."""
+        if self.push is not Push.tag:
+            return {}
+        return {platform: intermediate_tag(self.commit, platform) for platform in self.build.platforms}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What was built: records of each platform's image, the places that hold it, and the layouts with the index."""
+
+    records: tuple[Record, ...]
+    pushed: bool
+    outputs: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names to pull by, a line each: of the images that were pushed, then of what was written."""
+        return (*(self._names() if self.pushed else ()), *self.outputs)
+
+    def _names(self) -> Iterator[str]:
+        for record in self.records:
+            for image in record.images:
+                tag = f":{record.tag}" if record.tag else ""
+                yield f"{image.name}{tag}@{record.descriptor.digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON document."""
+        return {
+            "schema": 1,
+            "pushed": self.pushed,
+            "names": list(self.names),
+            "platforms": [record.to_json() for record in self.records],
+            "outputs": list(self.outputs),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """An image and what stands for it: itself, or an index over it and its attestations, which nothing else keeps."""
+
+    image: Image
+    manifest: Manifest
+    descriptor: Descriptor
+
+    @classmethod
+    def of(cls, image: Image) -> _Named:
+        if not image.attestations:
+            return cls(image, image.piece.manifest, image.descriptor)
+        index = assemble_index((piece.descriptor for piece in image.pieces), {})
+        return cls(image, index, index.descriptor)
+
+
+def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) -> BuildResult:
+    """Build, then push and write; records are written when all is up. Raise what keeps us out before a build."""
+    request.check()
+    pushed = request.push is not Push.none
+    if pushed:
+        for answer in admit(session, request.images).values():
+            if isinstance(answer, Unavailable):
+                raise answer
+    with built(session, request.build, env) as made:
+        named = [_Named.of(image) for image in made.content.images]
+        if pushed:
+            each(lambda image: _push(session, Repository(session, image), named, request.tags), request.images)
+        outputs = tuple(_write(session, location, named, request) for location in request.outputs)
+    if not pushed and not outputs:
+        session.report(Note("nothing was pushed or written: what was built is in the builder's cache", warning=True))
+    records = tuple(
+        Record(request.images, n.image.platform, n.descriptor, request.tags.get(n.image.platform), request.commit)
+        for n in named
+    )
+    if request.digest_dir is not None:
+        for record in records:
+            write_record(request.digest_dir, record)
+    return BuildResult(records, pushed, outputs)
+
+
+def _push(session: Session, repository: Repository, named: Sequence[_Named], tags: Mapping[Platform, str]) -> None:
+    """Bring all content by digest, see that it's there, then write the tags and read them back."""
+    session.report(StageStarted("push", f"pushing to {repository.name}"))
+    _bring(session, repository, named)
+    wanted = [descriptor for each_ in named for descriptor in _descriptors(each_)]
+    lost = lost_from(session, repository, wanted)
+    if lost:
+        names = ", ".join(descriptor.digest for descriptor in lost)
+        raise VerificationFailed(f"{repository.name} took everything, but doesn't have {names}")
+
+    def tag(one: _Named) -> None:
+        name, digest = tags[one.image.platform], one.manifest.digest
+        standing = repository.resolve(name)
+        if standing is not None and standing.digest == digest:
+            session.report(TagKept(name, "it stands there already"))
+            return
+        repository.push(one.descriptor, Bytes(one.manifest.raw), name)
+        read_back(session, repository, name, (digest,), f"{repository.name}:{name}")
+        session.report(TagMoved(name, digest, standing.digest if standing else None))
+
+    each(tag, [one for one in named if one.image.platform in tags])
+
+
+def _bring(session: Session, target: Target, named: Sequence[_Named]) -> None:
+    """Bring blobs, images with their attestations, and the indexes over these; what is there isn't sent again."""
+    by_origin: dict[int, list[Node]] = {}
+    for one in named:
+        for piece in one.image.pieces:
+            by_origin.setdefault(id(piece.origin), []).append(Node(piece.descriptor, piece.manifest))
+    origins = {id(piece.origin): piece.origin for one in named for piece in one.image.pieces}
+    for number, nodes in by_origin.items():
+        transfer = Transfer(session, origins[number], target)
+        absent = transfer.absent(nodes)
+        transfer.bring_blobs(transfer.blobs_of(absent))
+        each(lambda node: target.push(node.descriptor, Bytes(node.manifest.raw)), absent)
+    for one in named:
+        if one.manifest.is_index and not target.exists(one.descriptor):
+            target.push(one.descriptor, Bytes(one.manifest.raw))
+
+
+def _descriptors(one: _Named) -> list[Descriptor]:
+    own = [one.descriptor] if one.manifest.is_index else []
+    return [*(piece.descriptor for piece in one.image.pieces), *own]
+
+
+def _write(session: Session, location: Location, named: Sequence[_Named], request: BuildRequest) -> str:
+    """Write all platforms as one index, under the name that is asked for, else `latest`."""
+    session.report(StageStarted("push", f"writing {location}"))
+    revision = {REVISION: request.commit} if request.commit else {}
+    pieces = (piece.descriptor for one in named for piece in one.image.pieces)
+    index = assemble_index(pieces, {**revision, **request.annotations})
+    name, _ = destination_name(location, None)
+    with location.open(session, create=True) as target:
+        plain = [_Named(one.image, one.image.piece.manifest, one.image.descriptor) for one in named]
+        _bring(session, target, plain)
+        target.push(index.descriptor, Bytes(index.raw), name)
+    return f"{Location(location.place, name)}@{index.digest}"
