@@ -23,6 +23,8 @@ from regkit.errors import BuildFailed, RegkitError
 COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
     "plan": "Show what a publish would do, and why.",
+    "build": "Build images, and push them by digest or under platform tags.",
+    "merge": "Make one release of images that were built apart.",
     "init": "Write a first regkit.toml, from the Dockerfile and git.",
     "inspect": "Show what a reference stands for, with its platforms.",
     "copy": "Copy from any place to any place, byte for byte.",
@@ -41,6 +43,7 @@ COMMANDS = {
     "whoami": "Say who one is at a registry, and where that login is from.",
     "caps": "Find out what a registry can do, without writing.",
     "registry": "The embedded registry, for development and tests.",
+    "builder": "A BuildKit that stays: up, status, down.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
 }
 
