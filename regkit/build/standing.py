@@ -26,7 +26,7 @@ from regkit.build.builder import SOCKET_LIMIT, check_tools, command, configurati
 from regkit.build.child import find_tool
 from regkit.build.environment import daemon_environment, trusting
 from regkit.build.workers import serves, version_of, worker_platforms
-from regkit.build.workspace import cache_root, lock_file, private_directory
+from regkit.build.workspace import cache_root, is_still, lock_file, private_directory
 from regkit.errors import NotFound, Refused, Unavailable, UsageError
 from regkit.events import Note, Reporter, ignore
 from regkit.files import write_whole
@@ -240,13 +240,20 @@ class _Place:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Let one at a time start or end it; raise Unavailable where another one takes too long."""
-        private_directory(self.root.parent)
-        lock = lock_file(self.root.parent / "builder.lock", wait=_TURN_LIMIT)
-        if lock is None:
-            raise Unavailable("another regkit has been starting or ending the builder for a minute", hint="try again")
+        path = private_directory(self.root.parent) / "builder.lock"
+        while True:
+            lock = lock_file(path, wait=_TURN_LIMIT)
+            if lock is None:
+                raise Unavailable(
+                    "another regkit has been starting or ending the builder for a minute", hint="try again"
+                )
+            if is_still(path, lock):
+                break
+            os.close(lock)  # who had the turn before has removed it
         try:
             yield
         finally:
+            path.unlink(missing_ok=True)
             os.close(lock)
 
     def running(self) -> Standing | None:

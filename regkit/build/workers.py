@@ -16,7 +16,7 @@ from regkit.errors import Unavailable, UsageError
 from regkit.oci.platform import Platform
 
 _LIMIT = 10.0
-_VERSION = re.compile(r"BuildKit: \S+ (\S+)")
+_VERSION = re.compile(r"BuildKit:\s+\S+\s+(\S+)")
 
 
 def worker_platforms(address: Address, env: Mapping[str, str]) -> tuple[Platform, ...]:

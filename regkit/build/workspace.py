@@ -97,12 +97,13 @@ def _create(base: Path) -> Scratch:
             continue  # taken, or another run took it for stale before it was locked
         if lock is None:
             continue
-        if _is_still(path / _LOCK, lock):
+        if is_still(path / _LOCK, lock):
             return Scratch(path, lock)
         os.close(lock)
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def is_still(path: Path, descriptor: int) -> bool:
+    """Tell whether a path still names the file that is open."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
