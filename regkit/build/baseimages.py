@@ -64,21 +64,22 @@ def needs(
     dockerfile: str,
     arguments: Mapping[str, str],
     platforms: Iterable[Platform],
-    native: Callable[[], Platform],
+    native: Callable[[], Platform | None],
     target: str = "",
 ) -> tuple[Need, ...]:
     """Give the images that a build for `platforms` reads, each once a platform.
 
-    `native` tells the builder's own platform, and is asked only where that matters. What isn't understood, and what
+    `native` tells the builder's own platform, and is asked only where that matters; where it isn't known, what depends on
+    it is left out. What isn't understood, and what
     BuildKit will refuse, is left out: nothing is said of it that BuildKit doesn't say better.
     """
     parsed = Dockerfile.parse(dockerfile)
     head, stages = _stages(parsed)
     found: dict[Need, None] = {}
     syntax = _image(arguments.get(SYNTAX) or parsed.syntax)
-    if syntax is not None:
-        found[Need(syntax, native(), "syntax")] = None
-    own = native() if _asks_for_native(parsed) else None
+    own = native() if syntax is not None or _asks_for_native(parsed) else None
+    if syntax is not None and own is not None:
+        found[Need(syntax, own, "syntax")] = None
     for platform in platforms:
         machine = {**(_described("BUILD", own) if own else {}), **_described("TARGET", platform)}
         given = {name: arguments.get(name, value) for name, value in machine.items()}
@@ -146,7 +147,8 @@ def _read(
             waiting.append(below[-1])
         else:
             own = _platform(expand(stage.platform, values, escape)) if stage.platform else platform
-            yield from _need(base, own, "FROM")
+            if "BUILDPLATFORM" in values or not _names_native(f"{stage.base} {stage.platform}"):
+                yield from _need(base, own, "FROM")
         for where, name in _sources(stage):
             if name.isdecimal():
                 waiting.append(int(name))
@@ -207,5 +209,8 @@ def _described(prefix: str, platform: Platform) -> dict[str, str]:
 
 def _asks_for_native(parsed: Dockerfile) -> bool:
     """Tell whether the builder's own platform makes a difference to what is read."""
-    said = (f"{i.rest} {' '.join(i.flags)}" for i in parsed.instructions if i.name in ("FROM", "ARG"))
-    return any(f"BUILD{part}" in text for text in said for part in ("PLATFORM", "OS", "ARCH", "VARIANT"))
+    return any(_names_native(" ".join((i.rest, *i.flags))) for i in parsed.instructions if i.name in ("FROM", "ARG"))
+
+
+def _names_native(text: str) -> bool:
+    return any(f"BUILD{part}" in text for part in ("PLATFORM", "OS", "ARCH", "VARIANT"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from regkit.build.child import Group, child, find_tool
 from regkit.build.environment import client_environment, trusting
 from regkit.build.means import join_fields, join_words
 from regkit.build.progress import Progress, Step
-from regkit.build.spec import BuildSpec, effective_args
+from regkit.build.spec import EPOCH, BuildSpec, effective_args
 from regkit.errors import BuildFailed, RegkitError, Unavailable, UsageError
 from regkit.events import Reporter
+from regkit.oci.platform import Platform
 
 _LINE_LIMIT = 16 * 1024 * 1024
 _GITHUB_CACHE = "ACTIONS_RUNTIME_TOKEN"
@@ -51,8 +53,24 @@ def arguments(spec: BuildSpec, address: Address, destination: Path, env: Mapping
         *_each("--import-cache", (join_fields(cache) for cache in means.cache_from)),
         *_each("--export-cache", (join_fields(cache) for cache in means.cache_to)),
         *_each("--secret", (secret.words for secret in means.secrets)),
-        *("--output", join_words(("type=oci", "tar=false", f"dest={destination}"))),
+        *("--output", join_words(("type=oci", "tar=false", f"dest={destination}", *_exporting(spec, env)))),
     ]
+
+
+def _exporting(spec: BuildSpec, env: Mapping[str, str]) -> Iterator[str]:
+    """Give what the exporter is told: what images say of themselves, and that times in layers are the epoch at most."""
+    for annotation in spec.annotations:
+        platform = f"[{_as_buildkit(annotation.platform)}]" if annotation.platform else ""
+        yield f"annotation-manifest{platform}.{annotation.key}={annotation.value}"
+    if dict(effective_args(spec, env)).get(EPOCH):
+        yield "rewrite-timestamp=true"
+
+
+def _as_buildkit(platform: Platform) -> str:
+    """Write a platform as BuildKit's exporter looks it up: without the variant that it drops."""
+    whole = platform.normalized
+    implied = (whole.architecture, whole.variant) in (("amd64", "v1"), ("arm64", "v8"))
+    return str(replace(whole, variant="") if implied else whole)
 
 
 def build(

@@ -37,7 +37,7 @@ class Entry:
 def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Path] = ()) -> Digest:
     """Digest the context that BuildKit would see, the Dockerfile, and how it is built; not for what.
 
-    Target, arguments and attestations count. Files are streamed. What we write ourselves, as a plan that is kept in the
+    Target, arguments, attestations and the images' annotations count. Files are streamed. What we write ourselves, as a plan that is kept in the
     context, doesn't count: `without`. Raise UsageError for a file that can't be read.
     """
     total = hashlib.sha256(_FORMAT, usedforsecurity=False)
@@ -49,6 +49,8 @@ def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Pat
             _add(total, b"argument", os.fsencode(key), os.fsencode(value))
         for kind, fields in sorted(spec.attests):
             _add(total, b"attest", kind.encode(), join_fields(fields).encode())
+        for annotation in sorted(map(str, spec.annotations)):
+            _add(total, b"annotation", annotation.encode())
         for entry in context_entries(spec):
             if root / entry.path not in ours:
                 _add(total, *_describe(spec.context, entry))

@@ -146,9 +146,9 @@ def _instructions(lines: list[str], escape: str) -> Iterator[Instruction]:
 
 
 def _instruction(line: str, escape: str) -> Instruction:
-    name, _, rest = line.replace("\t", " ").partition(" ") if "\t" in line.split(" ")[0] else line.partition(" ")
+    name, *following = line.split(maxsplit=1)
     flags: list[str] = []
-    rest = rest.lstrip()
+    rest = following[0] if following else ""
     while rest.startswith("--"):
         match = re.match(_word(escape), rest)
         if match is None:

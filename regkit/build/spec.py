@@ -8,6 +8,7 @@ from pathlib import Path
 
 from regkit.build.means import Fields, Means
 from regkit.errors import UsageError
+from regkit.oci.annotation import Annotation
 from regkit.oci.platform import Platform
 
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -17,7 +18,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 class BuildSpec:
     """A context, a Dockerfile that may lie outside it, what they are built for, and how.
 
-    `attests` are kinds of attestation, each with what is said of it.
+    `attests` are kinds of attestation, each with what is said of it; `annotations` are what images say of themselves.
     """
 
     context: Path
@@ -27,6 +28,7 @@ class BuildSpec:
     build_args: tuple[tuple[str, str], ...] = ()
     attests: tuple[tuple[str, Fields], ...] = ()
     means: Means = field(default_factory=Means)
+    annotations: tuple[Annotation, ...] = ()
 
 
 def build_spec(
@@ -38,6 +40,7 @@ def build_spec(
     *,
     attests: tuple[tuple[str, Fields], ...] = (),
     means: Means | None = None,
+    annotations: tuple[Annotation, ...] = (),
 ) -> BuildSpec:
     """Check that context and Dockerfile are there, else raise UsageError.
 
@@ -54,7 +57,8 @@ def build_spec(
             raise _no_dockerfile(context, dockerfile, file)
         dockerfile = lower
     how = means or Means()
-    return BuildSpec(context.absolute(), dockerfile.absolute(), platforms, target, build_args, attests, how)
+    paths = (context.absolute(), dockerfile.absolute())
+    return BuildSpec(*paths, platforms, target, build_args, attests, how, annotations)
 
 
 def parse_build_args(texts: Iterable[str], env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -80,7 +80,9 @@ def parse_command(text: str) -> tuple[str, ...]:
     Raise UsageError for one that is empty or too long, or holds what no program can be given.
     """
     if not text.strip():
-        raise UsageError("the test is empty", hint="--test 'COMMAND' for a shell, or --test '[\"/program\", \"argument\"]'")
+        raise UsageError(
+            "the test is empty", hint="--test 'COMMAND' for a shell, or --test '[\"/program\", \"argument\"]'"
+        )
     if "\0" in text or len(text.encode("utf-8", "surrogateescape")) > MAX_COMMAND:
         raise UsageError(f"the test holds a NUL, or is longer than {MAX_COMMAND} bytes", hint="put it into a script")
     try:
@@ -162,7 +164,9 @@ def _failed(progress: Progress, trial: Trial, address: Address, directory: Path)
     error = failure(progress, spec, address)
     if step is None or not _STEP.match(step.name):
         if isinstance(error, BuildFailed):
-            raise BuildFailed(f"the test can't run for {trial.platform}: {error.message}", hint=error.hint, log=error.log)
+            raise BuildFailed(
+                f"the test can't run for {trial.platform}: {error.message}", hint=error.hint, log=error.log
+            )
         raise error
     status = _STATUS.search(step.error)
     said = " ".join((*step.lines, step.error))

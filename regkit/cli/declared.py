@@ -47,8 +47,9 @@ BuildArgs = Annotated[
 Annotations = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="KEY=VALUE",
-        help="An annotation of the index; repeatable; REGKIT_ANNOTATION holds one a line.",
+        metavar="[LEVEL[PLATFORM]:]KEY=VALUE",
+        help="At index (default), index-descriptor, manifest or manifest-descriptor; repeatable; REGKIT_ANNOTATION "
+        "holds one a line.",
     ),
 ]
 Immutable = Annotated[

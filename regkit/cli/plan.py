@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from regkit.cli.configured import Configured
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.output import shortened, write_json, write_lines
 from regkit.cli.reports import Reports, write_file
 from regkit.cli.request import read_request, with_request
 
@@ -56,7 +57,7 @@ def plan(
         from regkit.ops.publish import plan as make_plan
 
         spec = request.spec(session, reports.paths)
-        made = make_plan(session, spec, admission=admission())
+        made = make_plan(session, spec, env=os.environ, admission=admission())
         if spec.index is not None:
             made.check_immutable(spec.index.digest)
     if out is not None:
@@ -71,18 +72,26 @@ def show_plan(plan: Plan, form: Format) -> None:
     if form is Format.json:
         write_json(plan.to_json())
     else:
-        write_lines(_describe(plan))
+        write_lines(map(shortened, _describe(plan)))
 
 
 def _describe(plan: Plan) -> Iterator[str]:
     yield f"platforms  {', '.join(map(str, plan.platforms))}"
     yield f"build      {'yes' if plan.build else 'no'}: {plan.reason}"
+    if plan.checks.test:
+        yield f"test       {_describe_test(plan)}"
     for key, value in plan.annotations.items():
         yield f"annotate   {key}={value}"
     yield f"index      {plan.index or 'known when it is built'}"
     for there in plan.destinations:
         yield f"image      {there.image.name}"
         yield from _describe_destination(plan, there)
+
+
+def _describe_test(plan: Plan) -> str:
+    if plan.reuse is not None:
+        return "not run: nothing is built, and what is published stays as it is"
+    return f"{plan.checks.test} (in the image of {', '.join(map(str, plan.checks.tested(plan.platforms)))})"
 
 
 def _describe_destination(plan: Plan, there: Destination) -> Iterator[str]:

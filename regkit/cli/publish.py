@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from regkit.ops.planfile import SavedPlan
 
 _FREE = frozenset({"plan", "dry_run", "form", "metadata_file", "image_refs", "digest_file", "dotenv", "build_arg"}) | {
-    *("builder", "cache_from", "cache_to", "secret")
+    *("builder", "cache_from", "cache_to", "secret", "load", "load_platform")
 }
 """What may be said together with a plan."""
 
@@ -72,8 +72,8 @@ def publish(
         if saved is None:
             spec = request.spec(session, own_files)
         else:
-            means = request.options["means"]
-            spec = saved.spec(session, os.environ, request.build_args, own_files, means=means)
+            options = {key: request.options[key] for key in ("means", "load", "load_platform")}
+            spec = saved.spec(session, os.environ, request.build_args, own_files, **options)
 
         def approve(made: Plan) -> Plan:
             return made if saved is None else saved.approve(spec, made)
@@ -81,7 +81,7 @@ def publish(
         if dry_run:
             from regkit.cli.plan import show_plan
 
-            show_plan(approve(make_plan(session, spec, admission=admission())), form)
+            show_plan(approve(make_plan(session, spec, env=os.environ, admission=admission())), form)
             return
         result = carry_out(session, spec, env=os.environ, admission=admission, approve=approve)
     reports.write(result, tally, os.environ)

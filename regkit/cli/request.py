@@ -33,6 +33,18 @@ from regkit.cli.declared import (
     Version,
     ZeroMajor,
 )
+from regkit.cli.looking import (
+    Attesting,
+    KeepOrStrip,
+    Load,
+    LoadPlatform,
+    Preflight,
+    Provenance,
+    Sbom,
+    Test,
+    TestPlatforms,
+    attests_of,
+)
 from regkit.cli.options import lines_of
 
 if TYPE_CHECKING:
@@ -135,6 +147,14 @@ def read_request(
             help="Publish what is built already: layouts, archives, tags, digests; '-' reads from stdin.",
         ),
     ] = None,
+    attestations: KeepOrStrip = Attesting.keep,
+    provenance: Provenance = None,
+    sbom: Sbom = None,
+    test: Test = None,
+    test_platform: TestPlatforms = None,
+    preflight: Preflight = True,
+    load: Load = None,
+    load_platform: LoadPlatform = None,
 ) -> Request:
     """Read the options; raise UsageError for more than one context.
 
@@ -164,7 +184,7 @@ def read_request(
             "tags": tag or (),
             "file": file,
             "target": target,
-            "attests": attest or lines_of("REGKIT_ATTEST"),
+            "attests": attests_of(attest, provenance, sbom),
             "means": means_of(ctx, builder, cache_from, cache_to, secret),
             "annotations": annotation or lines_of("REGKIT_ANNOTATION"),
             "intermediate": intermediate.value,
@@ -174,6 +194,12 @@ def read_request(
             "allow_downgrade": allow_downgrade,
             "aliases": not no_aliases,
             "zero_major": zero_major,
+            "strip_attestations": attestations is Attesting.strip,
+            "test": test,
+            "test_platforms": test_platform or (),
+            "preflight": preflight,
+            "load": load.value if load else None,
+            "load_platform": load_platform,
         },
     )
 

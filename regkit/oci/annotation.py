@@ -10,7 +10,12 @@ from regkit.errors import UsageError
 from regkit.oci.platform import Platform
 
 CREATED = "org.opencontainers.image.created"
+DESCRIPTION = "org.opencontainers.image.description"
+LICENSES = "org.opencontainers.image.licenses"
 REVISION = "org.opencontainers.image.revision"
+SOURCE = "org.opencontainers.image.source"
+TITLE = "org.opencontainers.image.title"
+URL = "org.opencontainers.image.url"
 VERSION = "org.opencontainers.image.version"
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -21,7 +26,6 @@ SOURCE_DIGEST = "vnd.regkit.source.digest"
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _REF_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*|[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}")
 
-_LEVELS = ("index", "index-descriptor", "manifest", "manifest-descriptor")
 _LEVEL = r"(?:index-descriptor|index|manifest-descriptor|manifest)(?:\[[^\]]*\])?"
 _PREFIX = re.compile(rf"({_LEVEL}(?:,{_LEVEL})*):(.*)", re.DOTALL)
 
@@ -36,31 +40,12 @@ def check_ref_name(text: str) -> str:
     return text
 
 
-def parse_annotations(texts: Iterable[str]) -> dict[str, str]:
-    """Read `KEY=VALUE` and `index:KEY=VALUE` as annotations of the index; the value may hold `=`."""
-    annotations: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        level, colon, rest = key.partition(":")
-        if colon and level.partition("[")[0] in _LEVELS:
-            if level != "index":
-                raise UsageError(
-                    f"annotations at {level!r} can't be set by this publish: {text!r}",
-                    hint=f"write index:{rest}={value} or {rest}={value}",
-                )
-            key = rest
-        if not equals or not key:
-            raise UsageError(f"not an annotation: {text!r}", hint="write KEY=VALUE")
-        annotations[key] = value
-    return annotations
-
-
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """A key and its value, and where they are to stand.
 
-    `level` is `index`, `index-descriptor` (what a layout's own index says of it) or `manifest-descriptor`: what the
-    index says of its images, or only of the one for `platform`.
+    `level` is `index`, `index-descriptor` (what is said of the index, by a layout's own, say), `manifest` (what an image
+    says of itself) or `manifest-descriptor` (what the index says of it); the latter two of all, or only for `platform`.
     """
 
     level: str
@@ -68,13 +53,21 @@ class Annotation:
     value: str
     platform: Platform | None = None
 
+    def __str__(self) -> str:
+        """Write it as buildx does, with its level."""
+        platform = f"[{self.platform}]" if self.platform else ""
+        return f"{self.level}{platform}:{self.key}={self.value}"
 
-def parse_levels(texts: Iterable[str]) -> tuple[Annotation, ...]:
-    """Read `[LEVEL[PLATFORM],…:]KEY=VALUE` as buildx writes it; without a level it is the index's own."""
-    return tuple(annotation for text in texts for annotation in _parse_levels(text))
+
+def parse_levels(texts: Iterable[str], *, images: bool = False) -> tuple[Annotation, ...]:
+    """Read `[LEVEL[PLATFORM],…:]KEY=VALUE` as buildx writes it; without a level it is the index's own.
+
+    Only where `images` are built there may be any of their own.
+    """
+    return tuple(annotation for text in texts for annotation in _parse_levels(text, images=images))
 
 
-def _parse_levels(text: str) -> Iterable[Annotation]:
+def _parse_levels(text: str, *, images: bool) -> Iterable[Annotation]:
     found = _PREFIX.fullmatch(text)
     levels, rest = (found[1], found[2]) if found else ("index", text)
     key, equals, value = rest.partition("=")
@@ -82,11 +75,11 @@ def _parse_levels(text: str) -> Iterable[Annotation]:
         raise UsageError(f"not an annotation: {text!r}", hint="write KEY=VALUE, or LEVEL:KEY=VALUE")
     for word in levels.split(","):
         level, bracket, platform = word.rstrip("]").partition("[")
-        if level == "manifest":
+        if level == "manifest" and not images:
             raise UsageError(
                 f"{text!r} would change an image's own bytes, and with them its digest",
                 hint=f"what the index says of it is written as manifest-descriptor:{rest}",
             )
-        if bracket and level != "manifest-descriptor":
+        if bracket and level.startswith("index"):
             raise UsageError(f"{text!r} names a platform, and an index has none", hint=f"write {level}:{rest}")
         yield Annotation(level, key, value, Platform.parse(platform) if bracket else None)

@@ -68,6 +68,21 @@ def built(session: Session, spec: BuildSpec, env: Mapping[str, str]) -> Iterator
         yield Built(Content.read(origins, spec.platforms), tuple(jobs))
 
 
+@contextmanager
+def builders(
+    session: Session, platforms: Sequence[Platform], means: Means | None, env: Mapping[str, str]
+) -> Iterator[dict[Platform, Address]]:
+    """Give the builder of each platform, chosen as for a build; those that aren't there already run with the block."""
+    from regkit.build.means import Means as No
+    from regkit.build.spec import BuildSpec
+    from regkit.build.workspace import workspace
+
+    spec = BuildSpec(Path(), Path("Dockerfile"), tuple(platforms), means=means or No())
+    with workspace(env) as directory, ExitStack() as stack:
+        jobs = _jobs(session, spec, env, directory, stack)
+        yield {platform: job.address for job in jobs for platform in job.spec.platforms}
+
+
 def native_platform(env: Mapping[str, str], means: Means) -> Platform:
     """Tell what the builder that is for everything builds without help; raise Unavailable."""
     from regkit.build.address import Address

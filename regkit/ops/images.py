@@ -96,6 +96,11 @@ class Content:
     images: tuple[Image, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def without_attestations(self) -> Self:
+        """The same images, and nothing that attests them."""
+        return replace(self, images=tuple(replace(image, attestations=()) for image in self.images))
+
     @classmethod
     def read(cls, origins: Sequence[Origin], asked: Sequence[Platform] = ()) -> Self:
         """Find the images for the platforms asked, in that order; all of them where none is.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from semver import Version
 
 from regkit.errors import Refused
-from regkit.oci.annotation import REVISION, SOURCE_DIGEST, VERSION
+from regkit.oci.annotation import REVISION, SOURCE_DIGEST, VERSION, Annotation
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
+from regkit.ops.checks import Checks
+from regkit.ops.described import DESCRIBED
+from regkit.ops.entries import fits
 from regkit.ops.images import Content
 from regkit.ops.source import short_commit
 from regkit.ops.versions import Release, TagDecision, decide_tags, version_of
@@ -28,7 +31,8 @@ class PublishSpec:
     """What is asked for. Either `build` says how the images come to be, or they are there, as `content`.
 
     `images` are the repositories that all of it goes to; `sources` say where `content` was found; `tags` replace the
-    derived ones; `source_digest` stands for all that a build is made from.
+    derived ones; `source_digest` stands for all that a build is made from. `annotations` are the index's own, over what
+    it is `described` with; `levels` are those of its descriptor, and of its images' descriptors.
     """
 
     images: tuple[Reference, ...]
@@ -40,6 +44,8 @@ class PublishSpec:
     commit: str | None = None
     tags: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    described: Mapping[str, str] = field(default_factory=dict)
+    levels: tuple[Annotation, ...] = ()
     source_digest: Digest | None = None
     tag_intermediates: bool = False
     keep_intermediates: bool = False
@@ -47,6 +53,8 @@ class PublishSpec:
     immutable: bool = True
     allow_downgrade: bool = False
     aliases: bool = True
+    strip_attestations: bool = False
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def wanted_tags(self) -> tuple[str, ...]:
@@ -74,7 +82,7 @@ class PublishSpec:
 
     @property
     def index_annotations(self) -> dict[str, str]:
-        """What the index says of itself: version, revision, what it was built from, and what the user adds.
+        """What the index says of itself: where it is from, version, revision, its source, and what the user adds.
 
         What is built already keeps what all the indexes that it comes from have alike.
         """
@@ -84,7 +92,8 @@ class PublishSpec:
             SOURCE_DIGEST: self.source_digest,
         }
         carried = self.content.annotations if self.content else {}
-        return {**carried, **{key: value for key, value in said.items() if value}, **self.annotations}
+        known = {key: value for key, value in said.items() if value}
+        return {**self.described, **carried, **known, **self.annotations}
 
     @property
     def index(self) -> Manifest | None:
@@ -94,7 +103,25 @@ class PublishSpec:
     def index_of(self, content: Content) -> Manifest:
         """Write the index over the images."""
         pieces = (piece.descriptor for image in content.images for piece in image.pieces)
-        return assemble_index(pieces, self.index_annotations)
+        return assemble_index(map(self.annotated, pieces), self.index_annotations)
+
+    def annotated(self, descriptor: Descriptor) -> Descriptor:
+        """Add to an image's descriptor what the index is to say of it; an attestation's stays as it is."""
+        added = {
+            annotation.key: annotation.value
+            for annotation in self.levels
+            if annotation.level == "manifest-descriptor"
+            and descriptor.attests is None
+            and (annotation.platform is None or fits(annotation.platform, descriptor.platform))
+        }
+        return replace(descriptor, annotations={**descriptor.annotations, **added}) if added else descriptor
+
+    @property
+    def descriptor_annotations(self) -> dict[str, str]:
+        """What is said of the index where it is described."""
+        return {
+            annotation.key: annotation.value for annotation in self.levels if annotation.level == "index-descriptor"
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +192,7 @@ class Plan:
     reason: str
     index: Digest | None = None
     build: bool = True
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def image(self) -> Reference:
@@ -215,6 +243,7 @@ class Plan:
             "build": self.build,
             "reason": self.reason,
             "digest": self.index,
+            "test": self.checks.to_json(self.platforms, runs=self.reuse is None),
             "intermediates": list(self.intermediates.values()),
             "keepIntermediates": self.keep_intermediates,
         }
@@ -251,6 +280,7 @@ def plan_publish(spec: PublishSpec, *states: State) -> Plan:
         reason=reason,
         index=index.digest if index else None,
         build=reuse is None and spec.build is not None,
+        checks=spec.checks,
     )
 
 
@@ -283,10 +313,15 @@ def _reusable(spec: PublishSpec, state: State) -> tuple[Manifest | None, str]:
         return None, "a rebuild was asked for"
     if there is None:
         return None, "this version isn't published yet" if spec.exact_tags else "only an exact version is reused"
-    for key in sorted(spec.index_annotations.keys() | there.annotations.keys()):
+    described = DESCRIBED - spec.annotations.keys()  # another description makes no other release
+    for key in sorted((spec.index_annotations.keys() | there.annotations.keys()) - described):
         asked, found = spec.index_annotations.get(key), there.annotations.get(key)
+        if key == SOURCE_DIGEST and asked and found and asked != found:
+            return None, "what is published is made from other sources"
         if asked != found:
             return None, f"what is published says {key}={found or 'nothing'}, this publish {asked or 'nothing'}"
+    if any(spec.annotated(child) != child for child in there.manifests):
+        return None, "what is published says other things of its images"
     whole = [d for d in there.manifests if d.digest not in state.missing]
     held = {d.platform.normalized for d in whole if d.platform}
     lacking = [str(platform) for platform in spec.platforms if platform.normalized not in held]

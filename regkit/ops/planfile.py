@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from regkit.errors import Refused, UsageError
+from regkit.oci.annotation import Annotation
 from regkit.oci.reference import Reference
 from regkit.ops.plan import Destination, Plan, PublishSpec
 from regkit.ops.request import parse_images, publish_spec
@@ -45,7 +46,12 @@ def plan_document(spec: PublishSpec, plan: Plan) -> dict[str, Any]:
             "ref": _ref(spec),
             "commit": spec.commit,
             "tags": list(spec.tags),
-            "annotations": dict(spec.annotations),
+            "annotations": [*map(str, _annotations(spec))],
+            "described": dict(spec.described),
+            "test": spec.checks.test or None,
+            "testPlatforms": [str(platform) for platform in spec.checks.test_platforms],
+            "preflight": spec.checks.preflight,
+            "stripAttestations": spec.strip_attestations,
             "tagIntermediates": spec.tag_intermediates,
             "keepIntermediates": spec.keep_intermediates,
             "rebuild": spec.rebuild,
@@ -94,10 +100,12 @@ class SavedPlan:
         own_files: Sequence[Path] = (),
         *,
         means: Means | None = None,
+        load: str | None = None,
+        load_platform: str | None = None,
     ) -> PublishSpec:
         """Read again what it is about; raise UsageError where the value of a build argument is missing.
 
-        A plan says what is built; `means` say how.
+        A plan says what is built; `means` say how, and `load` which engine on this machine gets an image.
         """
         asked = self.document["request"]
         sources = self._strings("sources")
@@ -123,15 +131,22 @@ class SavedPlan:
             target=self._text("target") or "",
             build_args=[*build_args, *(name for name in self._strings("buildArgs") if name not in names)],
             attests=self._strings("attests"),
+            annotations=self._strings("annotations"),
+            test=self._text("test"),
+            test_platforms=self._strings("testPlatforms"),
+            preflight=asked.get("preflight") is not False,
+            strip_attestations=asked.get("stripAttestations") is True,
             means=means,
+            load=load,
+            load_platform=load_platform,
             own_files=own_files,
         )
-        ref, notes = self._text("ref"), asked.get("annotations")
+        ref, described = self._text("ref"), asked.get("described")
         return replace(
             spec,
             release=parse_release(ref, zero_major=asked.get("zeroMajor") is True) if ref else None,
             commit=self._text("commit"),
-            annotations={str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {},
+            described={str(k): str(v) for k, v in described.items()} if isinstance(described, dict) else {},
             tag_intermediates=asked.get("tagIntermediates") is True,
             keep_intermediates=asked.get("keepIntermediates") is True,
             rebuild=asked.get("rebuild") is True,
@@ -211,6 +226,11 @@ def _ref(spec: PublishSpec) -> str | None:
     if spec.release is None:
         return None
     return f"refs/tags/{spec.release.version}" if spec.release.version else f"refs/heads/{spec.release.exact}"
+
+
+def _annotations(spec: PublishSpec) -> tuple[Annotation, ...]:
+    own = (Annotation("index", key, value) for key, value in spec.annotations.items())
+    return (*own, *spec.levels, *(spec.build.annotations if spec.build else ()))
 
 
 def _attests(build: BuildSpec) -> list[str]:

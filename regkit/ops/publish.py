@@ -12,6 +12,7 @@ from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
 from regkit.ops.building import built
 from regkit.ops.images import Content, Origin
+from regkit.ops.looking import Looking
 from regkit.ops.plan import Destination, Plan, PublishSpec, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
@@ -23,14 +24,26 @@ from regkit.transport.session import Session
 Failures = dict[Reference, RegkitError]
 
 
-def plan(session: Session, spec: PublishSpec, *, admission: Admission | None = None) -> Plan:
+def plan(
+    session: Session,
+    spec: PublishSpec,
+    *,
+    env: Mapping[str, str] | None = None,
+    admission: Admission | None = None,
+) -> Plan:
     """Ask the registries what is there, and decide; nothing is written. Raise AccessDenied, Unavailable.
 
-    `admission` has the tags of the repositories, where they have just been asked for.
+    With an environment, as for a publish, it is also looked whether that could build: raise BuildFailed for a base
+    image that lacks what is needed of it, UsageError for an engine that is missing. `admission` has the tags of the
+    repositories, where they have just been asked for.
     """
+    looking = None if env is None else Looking(session, spec, env)
     there = admission or admit(session, spec.images)
     states = each(lambda image: _look(session, spec, image, there), spec.images)
-    return _with_pushes(session, spec, plan_publish(spec, *states))
+    decided = plan_publish(spec, *states)
+    if looking and decided.build:
+        looking.at_bases()
+    return _with_pushes(session, spec, decided)
 
 
 def publish(
@@ -44,22 +57,30 @@ def publish(
     """Build, push, verify, tag in order, clean up. No tag moves anywhere before all content is there and verified.
 
     A rerun does what is missing, and nothing where nothing is. Raise AccessDenied or Unavailable before a build;
-    BuildFailed; Refused where an exact version stands on other content, before anything is written;
-    VerificationFailed where a registry doesn't hold or show what it took. Of several repositories, one that fails
-    leaves the others finished: the result's `unfinished` says what is missing there. `approve` may refuse the plan,
-    or put another in its place.
+    BuildFailed, for a base image before the build; Refused where an exact version stands on other content, before
+    anything is written; VerificationFailed where a test failed, then too, or a registry doesn't hold or show what it
+    took. Of several repositories, one that fails leaves the others finished: the result's `unfinished` says what is
+    missing there. `approve` may refuse the plan, or put another in its place.
     """
     _open_ahead(session, spec)
+    looking = Looking(session, spec, env)
     failed: Failures = {}
     decided = approve(_decide(session, spec, failed, admission() if admission else None))
     with ExitStack() as stack:
         content = _content(session, spec, decided)
         if content is None:
             assert spec.build is not None
-            content = stack.enter_context(built(session, spec.build, env)).content
+            looking.at_bases()
+            made = stack.enter_context(built(session, spec.build, env))
+            looking.at_built(made)
+            content = made.content
             # A build takes its time: what others did meanwhile counts, be it this very version.
             decided = approve(_decide(session, spec, failed))
             content = _content(session, spec, decided) or content
+        elif decided.reuse is None:
+            decided.check_immutable(spec.index_of(content).digest)
+            looking.at_content(content)
+        looking.by_people(content)
         return _Release(session, spec, decided, content, failed).run()
 
 
@@ -93,7 +114,7 @@ class _Release:
         if not self._up:
             raise next(iter(self._failed.values()))
         result = PublishResult(
-            self._index.descriptor,
+            replace(self._index.descriptor, annotations=self._spec.descriptor_annotations),
             tuple(self._up),
             tuple(image.descriptor for image in self._content.images),
             self._plan.reuse is not None,

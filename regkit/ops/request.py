@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regkit.errors import UsageError
-from regkit.oci.annotation import parse_annotations
+from regkit.oci.annotation import Annotation, parse_levels
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
 from regkit.ops.building import native_platform
+from regkit.ops.checks import Checks
+from regkit.ops.described import describe, epoch
+from regkit.ops.entries import fits
 from regkit.ops.images import Content, Origin, read_location
 from regkit.ops.plan import PublishSpec
 from regkit.ops.source import detect, short_commit
@@ -54,6 +57,12 @@ def publish_spec(
     zero_major: bool = False,
     own_files: Sequence[Path] = (),
     content: Content | None = None,
+    test: str | None = None,
+    test_platforms: Sequence[str] = (),
+    preflight: bool = True,
+    load: str | None = None,
+    load_platform: str | None = None,
+    strip_attestations: bool = False,
 ) -> PublishSpec:
     """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
 
@@ -62,7 +71,12 @@ def publish_spec(
     else `context` is built, by the builders, caches and secrets of `means`. Without `version`
     and `commit` the CI's variables tell them, then git; without `platforms`, `DOCKER_PLATFORMS`, then what the builder
     builds natively, or all that the sources hold. `own_files` are written by ourselves: where they lie in the context
-    they are no part of the source. Raise NotFound where a source or a platform in it is missing.
+    they are no part of the source.
+
+    `test` is a command that has to end well in the image of each of `test_platforms`, or of all; `preflight` asks for
+    base images first; `load` hands the image for `load_platform`, or for this machine, to an engine.
+
+    Raise NotFound where a source or a platform in it is missing.
     """
     images = parse_images([image] if isinstance(image, str) else image)
     asked = parse_platforms(platforms or [env.get("DOCKER_PLATFORMS", "")])
@@ -71,7 +85,17 @@ def publish_spec(
     if ref is None and not tags:
         raise UsageError("no version is known: there is no CI variable and no git tag or branch", hint="give --version")
     release = parse_release(ref, zero_major=zero_major) if ref else None
-    names, notes = tuple(check_tag(tag) for tag in dict.fromkeys(tags)), parse_annotations(annotations)
+    names = tuple(check_tag(tag) for tag in dict.fromkeys(tags))
+    levels = parse_levels(annotations, images=not sources and content is None)
+    epoch(env)
+    checks = Checks.read(
+        test=test,
+        test_platforms=test_platforms,
+        preflight=preflight,
+        load=load,
+        load_platform=load_platform,
+        means=means,
+    )
     if intermediate not in ("digest", "tag"):
         raise UsageError(f"images on the way go by 'digest' or 'tag', not {intermediate!r}")
     if intermediate == "tag":
@@ -79,6 +103,8 @@ def publish_spec(
     wanted = None
     if sources and content is None:
         content = Content.read(open_sources(session, [str(source) for source in sources]), asked)
+    if content is not None and strip_attestations:
+        content = content.without_attestations
     if content is not None:
         asked = tuple(image.platform for image in content.images)
     else:
@@ -90,9 +116,12 @@ def publish_spec(
             build_args=build_args,
             attests=attests,
             means=means,
+            annotations=_at(levels, "manifest"),
             env=env,
         )
         asked = wanted.platforms
+    checks.check(asked)
+    _check_levels(levels, asked)
     return PublishSpec(
         images=images,
         release=release,
@@ -102,7 +131,9 @@ def publish_spec(
         sources=tuple(str(source) for source in sources),
         commit=commit,
         tags=names,
-        annotations=notes,
+        annotations={annotation.key: annotation.value for annotation in _at(levels, "index")},
+        described=describe(env, Path() if wanted is None else Path(context), commit),
+        levels=_at(levels, "manifest-descriptor", "index-descriptor"),
         source_digest=_source_digest(wanted, env, own_files) if wanted else None,
         tag_intermediates=intermediate == "tag",
         keep_intermediates=keep_intermediates,
@@ -110,6 +141,8 @@ def publish_spec(
         immutable=immutable,
         allow_downgrade=allow_downgrade,
         aliases=aliases,
+        strip_attestations=strip_attestations,
+        checks=checks,
     )
 
 
@@ -140,6 +173,7 @@ def wanted_build(
     build_args: Sequence[str],
     attests: Sequence[str],
     means: Means | None,
+    annotations: tuple[Annotation, ...] = (),
     env: Mapping[str, str],
 ) -> BuildSpec:
     """Check and complete what is to be built: without `platforms`, for what the builder is itself."""
@@ -147,8 +181,22 @@ def wanted_build(
     from regkit.build.spec import build_spec, parse_build_args
 
     arguments, attesting = parse_build_args(build_args, env), parse_attests(attests)
-    spec = build_spec(context, file, platforms, target, arguments, attests=attesting, means=means)
+    spec = build_spec(
+        context, file, platforms, target, arguments, attests=attesting, means=means, annotations=annotations
+    )
     return spec if platforms else replace(spec, platforms=(native_platform(env, spec.means),))
+
+
+def _at(annotations: Sequence[Annotation], *levels: str) -> tuple[Annotation, ...]:
+    return tuple(annotation for annotation in annotations if annotation.level in levels)
+
+
+def _check_levels(annotations: Sequence[Annotation], platforms: Sequence[Platform]) -> None:
+    """Raise UsageError for an annotation of an image that there isn't."""
+    for annotation in annotations:
+        if annotation.platform and not any(fits(annotation.platform, platform) for platform in platforms):
+            names = ", ".join(map(str, platforms))
+            raise UsageError(f"there is no image for {annotation}", hint=f"there are: {names}")
 
 
 def _source_digest(spec: BuildSpec, env: Mapping[str, str], own_files: Sequence[Path]) -> Digest:

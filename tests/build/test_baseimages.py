@@ -116,9 +116,10 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]
 
 
 TEXTS = {
-    "stages": "FROM R/a:1 AS x\nFROM R/b:1 AS unused\nFROM x\nCOPY --from=R/c:1 /content /\nCOPY --from=x /content /2\n",
+    "stages": "FROM R/a:1 AS x\nFROM R/b:1 AS unused\nFROM x\n"
+    "COPY --from=R/c:1 /content /\nCOPY --from=x /content /2\n",
     "target": "FROM R/a:1 AS x\nFROM R/b:1 AS one\nCOPY --from=0 /content /2\nFROM R/c:1\n",
-    "arguments": "ARG V=1\nARG N=a W=\"b\"\nFROM R/${N}:${V} AS x\nFROM R/$W:${NO:-1}\nCOPY --from=x /content /2\n",
+    "arguments": 'ARG V=1\nARG N=a W="b"\nFROM R/${N}:${V} AS x\nFROM R/$W:${NO:-1}\nCOPY --from=x /content /2\n',
     "forms": "ARG A=1 B\nFROM R/${A:+a}${B:+b}:${A-2} AS x\nFROM R/${B:-c}${A+}:1\nCOPY --from=x /content /2\n",
     "given": "ARG N=a\nARG M=${N}\nFROM R/$M:1\n",
     "target platform": "FROM R/f-$TARGETARCH:1\n",
@@ -129,7 +130,8 @@ TEXTS = {
     "heredocs": "FROM R/a:1\nCOPY <<EOF <<-'XY' /texts/\nFROM R/b:1\nEOF\nCOPY --from=R/c:1 / /\n\tXY\n"
     "COPY --from=R/d:1 /content /3\n",
     "json is none": 'FROM R/a:1\nCOPY ["<<EOF", "/texts/"]\nCOPY --from=R/b:1 /content /2\n',
-    "case": "from R/a:1 as Base\nfrom R/c:1 as one\nfrom base\ncopy --from=R/b:1 /content /2\ncopy --from=ONE /content /3\n",
+    "case": "from R/a:1 as Base\nfrom R/c:1 as one\nfrom base\n"
+    "copy --from=R/b:1 /content /2\ncopy --from=ONE /content /3\n",
     "tab": "FROM\tR/a:1\tAS\tx\nFROM x\nCOPY\t--from=R/b:1\t/content\t/2\n",
     "late argument": "FROM R/a:1\nARG N=b\nFROM R/${N:-c}:1\n",
     "quoted": 'FROM "R/a:1"\nCOPY --from="R/b:1" /content /2\n',

@@ -5,50 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regkit.errors import UsageError
-from regkit.oci.annotation import Annotation, parse_annotations, parse_levels
+from regkit.oci.annotation import Annotation, parse_levels
 from regkit.oci.platform import Platform
-
-
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["a=b"], {"a": "b"}),
-        (["index:a=b"], {"a": "b"}),
-        (["a=b=c"], {"a": "b=c"}),
-        (["a="], {"a": ""}),
-        (["a=1", "a=2"], {"a": "2"}),
-        (["com.example:key=v"], {"com.example:key": "v"}),
-        (["a=index:b"], {"a": "index:b"}),
-        ([], {}),
-    ],
-)
-def test_annotations_of_the_index(texts: list[str], expected: dict[str, str]) -> None:
-    """`KEY=VALUE`, alone or at buildx's level `index:`; the last of a key counts; only levels are prefixes."""
-    assert parse_annotations(texts) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["manifest:a=b", "manifest-descriptor:a=b", "manifest[linux/amd64]:a=b", "index-descriptor:a=b"]
-)
-def test_other_levels_are_refused_not_dropped(text: str) -> None:
-    """What can't be set is refused, and the hint gives the same annotation for the index."""
-    with pytest.raises(UsageError, match="can't be set") as caught:
-        parse_annotations([text])
-
-    assert caught.value.hint == "write index:a=b or a=b"
-
-
-@pytest.mark.parametrize("text", ["", "a", "=b", "index:=b", "index:a"])
-def test_what_is_no_annotation(text: str) -> None:
-    """A key and an equals sign are needed."""
-    with pytest.raises(UsageError, match="not an annotation"):
-        parse_annotations([text])
 
 
 @given(st.text(min_size=1).filter(lambda key: "=" not in key and ":" not in key), st.text())
 def test_any_key_and_value(key: str, value: str) -> None:
     """Values hold anything, keys anything but an equals sign."""
-    assert parse_annotations([f"{key}={value}"]) == {key: value}
+    assert parse_levels([f"{key}={value}"]) == (Annotation("index", key, value),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["index:a=b", "index-descriptor:a=b", "manifest[linux/arm/v7]:a=b", "manifest:a=", "manifest-descriptor[linux/386]:a=b"],
+)
+def test_an_annotation_is_written_as_it_is_read(text: str) -> None:
+    """A plan in a file holds them so."""
+    (found,) = parse_levels([text], images=True)
+
+    assert str(found) == text
 
 
 @pytest.mark.parametrize(
@@ -78,6 +53,8 @@ def test_levels_are_written_as_buildx_writes_them(text: str, expected: list[Anno
     ("text", "said"),
     [
         ("a", "not an annotation"),
+        ("", "not an annotation"),
+        ("=b", "not an annotation"),
         ("index:=b", "not an annotation"),
         ("manifest:a=b", "an image's own bytes"),
         ("manifest[linux/amd64]:a=b", "an image's own bytes"),

@@ -311,7 +311,7 @@ def test_only_what_is_asked_for_is_sent(layout: Path) -> None:
         ({"tags": ["-x"]}, UsageError, "not a tag"),
         ({"commit": "xyz", "intermediate": "tag"}, UsageError, "not a commit"),
         ({"intermediate": "name"}, UsageError, "'digest' or 'tag'"),
-        ({"annotations": ["manifest:a=b"]}, UsageError, "can't be set"),
+        ({"annotations": ["manifest:a=b"]}, UsageError, "an image's own bytes"),
         ({"sources": ["/nonexistent"]}, UsageError, "isn't an OCI image layout"),
     ],
 )
