@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: help setup demo test check bench docs clean
+.PHONY: help setup demo test check bench docs screens clean
 
 help:   ## say what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,10 @@ docs:   ## generate the references of commands, events and registries, and the c
 	$(bin)/python docs/generate.py
 	$(bin)/python docs/registries.py
 	$(bin)/python -m tests.devregistry.conformance
+
+screens: ## show every screen of testdata/screens anew, and keep it; look at the difference
+	@tools/setup.sh python build test hello
+	REGKIT_TEST_SCREENS=write $(bin)/pytest -q tests/interop/test_screens.py
 
 clean:  ## remove all that was set up or built here
 	rm -rf .venv .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

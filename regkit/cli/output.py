@@ -56,15 +56,23 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def fitting(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align columns; on a terminal that is too narrow for them, with digests cut short."""
     lines = table(rows)
-    if sys.stdout.isatty() and max(map(width_of, lines)) > _columns():
-        lines = table([[_DIGEST.sub(r"\1", cell) for cell in row] for row in rows])
-    return lines
+    if all(map(_fits, lines)):
+        return lines
+    return table([[_DIGEST.sub(r"\1", cell) for cell in row] for row in rows])
 
 
-def _columns() -> int:
+def shortened(line: str) -> str:
+    """Give a line; on a terminal that is too narrow for it, with digests cut short."""
+    return line if _fits(line) else _DIGEST.sub(r"\1", line)
+
+
+def _fits(line: str) -> bool:
+    """Tell whether a terminal shows a line without breaking it; elsewhere there is always room."""
+    if not sys.stdout.isatty():
+        return True
     from shutil import get_terminal_size
 
-    return get_terminal_size().columns
+    return width_of(line) <= get_terminal_size().columns
 
 
 def width_of(text: str) -> int:

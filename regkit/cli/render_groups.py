@@ -13,7 +13,7 @@ from typing import Protocol
 
 from regkit import events
 from regkit.cli.output import safe
-from regkit.cli.render_text import describe
+from regkit.cli.render_text import describe, here
 from regkit.events import Event
 
 FOLDED = frozenset({"build", "test", "push"})
@@ -97,7 +97,7 @@ class Folding:
             self.close()
             if event.name in FOLDED:
                 self._open = event.name
-                self._mark(self._marks.opening(event.name, self._marks.harmless(safe(event.title))))
+                self._mark(self._marks.opening(event.name, self._marks.harmless(safe(here(event.title)))))
                 return
         is_log = isinstance(event, events.StepLog) and bool(self._open)
         line = describe(event, verbose=self._verbose or is_log)

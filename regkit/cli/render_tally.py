@@ -33,6 +33,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.platforms: dict[str, Platform] = {}
+        self.images: list[Platform] = []
+        """The platforms that have an image, in the order of the release."""
         self.common = ""
         """The step under way that is for all platforms, or BuildKit's own."""
         self.sent: dict[Digest, int] = {}
@@ -64,6 +66,7 @@ class Tally:
             case events.ImageFound(descriptor, layers, size):
                 there = self._of(str(descriptor.platform))
                 there.digest, there.layers, there.size = descriptor.digest, layers, size
+                self.images.append(there)
             case events.BlobProgress(descriptor, sent):
                 self.sent[descriptor.digest] = sent
             case events.BlobPushed(descriptor):
@@ -71,11 +74,6 @@ class Tally:
                 self.arrived.add(descriptor.digest)
             case events.ContentExists(descriptor) if descriptor.digest not in self.arrived:
                 self.existing.add(descriptor.digest)
-
-    @property
-    def images(self) -> list[Platform]:
-        """The platforms that have an image, in the order of the release."""
-        return [there for there in self.platforms.values() if there.digest]
 
     def matrix(self, *, short: bool = False) -> list[tuple[str, ...]]:
         """Give the table of the images, its head first; a column that has nothing to say is left out."""

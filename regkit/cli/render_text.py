@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from regkit import events
 from regkit.cli.output import counted, human_size
 from regkit.events import Event
@@ -13,7 +15,7 @@ def describe(event: Event, *, verbose: bool) -> str | None:  # noqa: C901, PLR09
         case events.Note(text, warning):
             return f"warning: {text}" if warning else text
         case events.StageStarted(_, title):
-            return f"==> {title}"
+            return f"==> {here(title)}"
         case events.BuilderStarted(root, shared):
             return f"started buildkitd, its cache in {root}" if verbose or not shared else None
         case events.StepDone(platform, name, cached, seconds, error):
@@ -48,6 +50,11 @@ def describe(event: Event, *, verbose: bool) -> str | None:  # noqa: C901, PLR09
             events.StepStarted() | events.StepProgress() | events.BlobProgress() | events.ReleaseUp() | events.Failed()
         ):
             return None
+
+
+def here(text: str) -> str:
+    """Write paths below the working directory as a user would."""
+    return text.replace(f"{os.getcwd()}{os.sep}", "")  # noqa: PTH109 - a string is all it takes
 
 
 def is_instruction(name: str) -> bool:

@@ -18,7 +18,7 @@ from rich.text import Text
 from regkit import events
 from regkit.cli.output import counted, human_size, safe, table, width_of
 from regkit.cli.render_tally import Platform, Tally, bytes_of
-from regkit.cli.render_text import describe
+from regkit.cli.render_text import describe, here
 from regkit.events import Event, Reporter
 
 WIDTH = 120
@@ -68,7 +68,7 @@ class Screen:
         """Let a line stay of every stage that is under way."""
         stages, self._stages = self._stages, []
         for stage in stages:
-            if failed or stage.name != _PASSING:
+            if stage.name != _PASSING:
                 self._console.print(self._headline(stage, self._mark(failed=failed), alone=len(stages) == 1))
                 for line in stage.lines:
                     self._console.print(line, width=self._width)
@@ -101,7 +101,7 @@ class Screen:
         line.add_column(justify="right", no_wrap=True, min_width=5)
         seconds = f"{self._clock() - stage.since:.1f}s"
         facts = self._facts(stage.name) if alone else ""
-        line.add_row(mark, Text(safe(stage.title)), Text(facts, "dim"), Text(seconds, "dim"))
+        line.add_row(mark, Text(safe(here(stage.title))), Text(facts, "dim"), Text(seconds, "dim"))
         return line
 
     def _facts(self, stage: str) -> str:
