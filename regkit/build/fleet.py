@@ -15,6 +15,8 @@ from regkit.errors import Unavailable
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 
+_EXACT = 3
+
 Answers: TypeAlias = Mapping[Address, tuple[Platform, ...] | Unavailable]
 """What each builder says that it serves, or why it says nothing."""
 
@@ -34,11 +36,21 @@ class Assignment(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def candidates(platform: Platform, builders: Sequence[BuilderConfig]) -> tuple[Address, ...]:
-    """Give the builders whose pattern fits, the most exact pattern first, else in the given order, each once."""
-    fitting = [builder for builder in builders if matches(builder.pattern, platform)]
-    ordered = sorted(fitting, key=lambda builder: -_exactness(builder.pattern))
-    return tuple(dict.fromkeys(Address(builder.addr, builder.tls_dir) for builder in ordered))
+def candidates(
+    platform: Platform, builders: Sequence[BuilderConfig], answers: Answers | None = None
+) -> tuple[Address, ...]:
+    """Give the builders whose pattern fits, each once: the most exact pattern first, else in the given order.
+
+    A pattern with a star leaves it open: of those that are as exact, one that needs no emulator comes first.
+    """
+    fitting = [
+        (_exactness(builder.pattern), Address(builder.addr, builder.tls_dir))
+        for builder in builders
+        if matches(builder.pattern, platform)
+    ]
+    native = {address: _is_native(_said(answers or {}, address), platform) for _, address in fitting}
+    ordered = sorted(fitting, key=lambda found: (-found[0], found[0] < _EXACT and not native[found[1]]))
+    return tuple(dict.fromkeys(address for _, address in ordered))
 
 
 def matches(pattern: str, platform: Platform) -> bool:
@@ -64,7 +76,7 @@ def assign(platforms: Sequence[Platform], builders: Sequence[BuilderConfig], ans
     shares: dict[Address | None, list[Platform]] = {}
     remarks: dict[str, None] = {}
     for platform in platforms:
-        wanted = candidates(platform, builders)
+        wanted = candidates(platform, builders, answers)
         there = [address for address in wanted if not isinstance(answers[address], Unavailable)]
         if wanted and not there:
             raise _none_there(platform, wanted, answers)
@@ -113,11 +125,16 @@ def _of(cache: Fields, platform: Platform) -> Fields:
 
 
 def _exactness(pattern: str) -> int:
-    return 3 if "*" not in pattern else pattern.count("/")
+    return _EXACT if "*" not in pattern else pattern.count("/")
+
+
+def _is_native(served: Sequence[Platform], platform: Platform) -> bool:
+    """Tell by the first platform that a builder names: BuildKit lists whatever it can emulate behind it."""
+    return bool(served) and (served[0].os, served[0].architecture) == (platform.os, platform.architecture)
 
 
 def _said(answers: Answers, address: Address) -> tuple[Platform, ...]:
-    found = answers[address]
+    found = answers.get(address, ())
     return () if isinstance(found, Unavailable) else found
 
 
