@@ -75,7 +75,7 @@ def build(
     Without any of these, the result stays in the builder's cache.
     """
     from regkit.errors import UsageError
-    from regkit.oci.annotation import parse_annotations
+    from regkit.oci.annotation import parse_levels
     from regkit.oci.platform import parse_platforms
     from regkit.ops.build import BuildRequest, Push
     from regkit.ops.build import build as act
@@ -85,6 +85,10 @@ def build(
 
     if push and push_by_digest:
         raise UsageError("--push names images by tags, --push-by-digest by none", hint="give one of them")
+    levels = parse_levels(annotation or lines_of("REGKIT_ANNOTATION"), images=True)
+    lost = next((each for each in levels if each.level.endswith("-descriptor")), None)
+    if lost is not None:
+        raise UsageError(f"what is built isn't listed in an index yet: {lost}", hint="give it to regkit merge")
     means = means_of(ctx, builder, cache_from, cache_to, secret)
     spec = wanted_build(
         context,
@@ -94,6 +98,7 @@ def build(
         build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
         attests=attest or lines_of("REGKIT_ATTEST"),
         means=means,
+        annotations=tuple(each for each in levels if each.level == "manifest"),
         env=os.environ,
     )
     request = BuildRequest(
@@ -103,7 +108,7 @@ def build(
         tuple(Location.parse(text) for text in output or ()),
         digest_dir,
         commit or detect(os.environ, context).commit,
-        parse_annotations(annotation or lines_of("REGKIT_ANNOTATION")),
+        {each.key: each.value for each in levels if each.level == "index"},
     )
     request.check()
     with globals_of(ctx).session() as session:

@@ -333,7 +333,7 @@ def test_builders_do_not_write_over_each_others_cache(fleet: Fleet, context: Pat
     """Each writes one of its own, and reads it again."""
     with embedded(tmp_path / "registry") as registry:
         cache = f"{registry.host}/cache"
-        command = ("build", context, "--platform", BOTH, *fleet.options)
+        command: tuple[str | Path, ...] = ("build", context, "--platform", BOTH, *fleet.options)
         done = regkit(*command, "--cache-to", f"type=registry,ref={cache}", "--cache-from", cache)
 
         output_of(done)
