@@ -24,6 +24,7 @@ from regkit.cli.declared import (
     Secrets,
     Stage,
 )
+from regkit.cli.looking import Preflight, Provenance, Sbom, Test, TestPlatforms, attests_of
 from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import write_json, write_lines
 
@@ -44,7 +45,12 @@ def build(
     cache_from: CacheFrom = None,
     cache_to: CacheTo = None,
     attest: Attestations = None,
+    provenance: Provenance = None,
+    sbom: Sbom = None,
     builder: Builders = None,
+    test: Test = None,
+    test_platform: TestPlatforms = None,
+    preflight: Preflight = True,
     annotation: Annotations = None,
     push: Annotated[
         bool, typer.Option("--push", envvar="REGKIT_PUSH", help="Push under the tags COMMIT-os-arch[-variant].")
@@ -79,6 +85,7 @@ def build(
     from regkit.oci.platform import parse_platforms
     from regkit.ops.build import BuildRequest, Push
     from regkit.ops.build import build as act
+    from regkit.ops.checks import Checks
     from regkit.ops.request import parse_images, wanted_build
     from regkit.ops.source import detect
     from regkit.targets.location import Location
@@ -96,7 +103,7 @@ def build(
         parse_platforms(platform or ()),
         target=target,
         build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
-        attests=attest or lines_of("REGKIT_ATTEST"),
+        attests=attests_of(attest, provenance, sbom),
         means=means,
         annotations=tuple(each for each in levels if each.level == "manifest"),
         env=os.environ,
@@ -109,6 +116,7 @@ def build(
         digest_dir,
         commit or detect(os.environ, context).commit,
         {each.key: each.value for each in levels if each.level == "index"},
+        Checks.read(test=test, test_platforms=test_platform or (), preflight=preflight, means=means),
     )
     request.check()
     with globals_of(ctx).session() as session:

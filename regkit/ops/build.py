@@ -17,10 +17,12 @@ from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.admission import admit
 from regkit.ops.building import built
+from regkit.ops.checks import Checks
 from regkit.ops.graph import Node
 from regkit.ops.images import Image
+from regkit.ops.looking import Looking
 from regkit.ops.places import destination_name
-from regkit.ops.plan import intermediate_tag
+from regkit.ops.plan import PublishSpec, intermediate_tag
 from regkit.ops.presence import lost_from, read_back
 from regkit.ops.records import Record, write_record
 from regkit.ops.tasks import each
@@ -54,6 +56,7 @@ class BuildRequest:
     digest_dir: Path | None = None
     commit: str | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
 
     def check(self) -> None:
         """Raise UsageError for what can't be meant, before anything is done."""
@@ -71,6 +74,7 @@ class BuildRequest:
                     f"a build can't be written to {location}",
                     hint="write ocidir://DIR[:name] or oci-archive:FILE[:name]",
                 )
+        self.checks.check(self.build.platforms)
         _ = self.tags
 
     @property
@@ -128,14 +132,22 @@ class _Named:
 
 
 def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) -> BuildResult:
-    """Build, then push and write; records are written when all is up. Raise what keeps us out before a build."""
+    """Build, test, then push and write; records are written when all is up.
+
+    Raise what keeps us out before a build; BuildFailed, for a base image before it too; VerificationFailed where a test
+    failed, before anything is pushed.
+    """
     request.check()
+    spec = PublishSpec(request.images, None, request.build.platforms, build=request.build, checks=request.checks)
+    looking = Looking(session, spec, env)
     pushed = request.push is not Push.none
     if pushed:
         for answer in admit(session, request.images).values():
             if isinstance(answer, Unavailable):
                 raise answer
+    looking.at_bases()
     with built(session, request.build, env) as made:
+        looking.at_built(made)
         named = [_Named.of(image) for image in made.content.images]
         if pushed:
             each(lambda image: _push(session, Repository(session, image), named, request.tags), request.images)
