@@ -23,8 +23,8 @@ def describe(event: Event, *, verbose: bool) -> str | None:  # noqa: C901, PLR09
                 return None
             result = f"FAILED: {error}" if error else "cached" if cached else f"{seconds:.1f}s"
             return f"{_prefix(platform)}{name}  {result}"
-        case events.StepLog(platform, _, line):
-            return f"{_prefix(platform)}| {line}" if verbose else None
+        case events.StepLog(platform, name, line):  # what a test prints is what it was asked for
+            return f"{_prefix(platform)}| {line}" if verbose or name == "test" else None
         case events.PlatformTested(platform, passed, seconds):
             return f"{_prefix(platform)}test {'passed' if passed else 'FAILED'}  {seconds:.1f}s"
         case events.ImageFound(descriptor, layers, size):
