@@ -17,6 +17,7 @@ from regkit.ops.guard import held
 from regkit.ops.retention import Tagged, Verdict, decide, matches, wants_age
 from regkit.ops.unnamed import Unnamed, lost_companions
 from regkit.ops.untag import Untagger
+from regkit.protocol.referrers import ask_referrers
 from regkit.protocol.tag import pages_tags
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
@@ -32,14 +33,15 @@ class Cleaning:
         self.session, self.image = session, image
         self.untagger = Untagger(session, image, vendor=vendor, api=api)
         self.repository: Repository = self.untagger.repository
+        self._has_referrers: bool | None = None
 
     def plan(self, policies: Sequence[CleanupConfig], now: datetime) -> CleanupPlan:
         """Decide by rules; nothing is changed. Raise NotFound for a repository without tags."""
-        census = self._census()
+        untagged = any(policy.untagged for policy in policies)
+        census = self._census(deep=untagged)
         wanted = [policy for policy in policies if wants_age(policy)]
         dated = [tag for tag in _regular(census) if any(matches(policy, tag) for policy in wanted)]
         ages = self._ages(census, dated)
-        untagged = any(policy.untagged for policy in policies)
         return self._decide(census, lambda tags: decide(tags, policies, now), ages, untagged=untagged)
 
     def replan(self, saved: SavedCleanup) -> CleanupPlan:
@@ -48,11 +50,23 @@ class Cleaning:
         def choose(tags: Sequence[Tagged]) -> Mapping[str, Verdict]:
             return {each.tag: _as_saved(each, saved) for each in tags}
 
-        return self._decide(self._census(), choose, {}, untagged=saved.untagged, saved=saved)
+        return self._decide(self._census(deep=saved.untagged), choose, {}, untagged=saved.untagged, saved=saved)
 
-    def _census(self) -> Census:
+    def read(self, before: Census | None = None, *, deep: bool) -> Census:
+        """Look where all tags stand and what they lead to; a deep census is for who deletes by digest."""
+        return read_census(self.repository, before, ask=self._referrers if deep else None)
+
+    def _referrers(self, digest: Digest) -> tuple[Digest, ...]:
+        """Ask the API for what refers to a manifest; where there is none, a tag that the census has tells it."""
+        if self._has_referrers is False:
+            return ()
+        found = self.session.run(self.image.registry, ask_referrers(self.image.repository, digest))
+        self._has_referrers = found is not None
+        return tuple(each.digest for each in found or ())
+
+    def _census(self, *, deep: bool) -> Census:
         self.session.report(StageStarted("plan", f"reading what the tags of {self.image.name} lead to"))
-        census = read_census(self.repository)
+        census = self.read(deep=deep)
         if not census.tags and not census.unread:
             raise NotFound(f"{self.image.name} has no tags", hint="it doesn't exist, or nothing was tagged in it")
         return census
@@ -160,7 +174,7 @@ class Cleaning:
         self, census: Census, staying: Sequence[str], going: Mapping[str, Digest], saved: SavedCleanup | None
     ) -> tuple[tuple[ManifestPlan, ...], dict[str, str]]:
         """Find what the tags leave behind; give that, and the tags that go because they belong to it."""
-        found = Unnamed(self.repository, census, census.kept_by(staying), going, saved)
+        found = Unnamed(census, census.kept_by(staying), going, saved)
         found.find()
         lost = lost_companions(self.repository, census, (*found.kept, *found.candidates, *census.known))
         if saved is not None:

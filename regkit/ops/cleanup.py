@@ -12,7 +12,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.cleaning import Cleaning
 from regkit.ops.cleanup_plan import CleanupPlan
-from regkit.ops.closure import outcomes, read_census
+from regkit.ops.closure import outcomes
 from regkit.ops.guard import TagGuard
 from regkit.ops.removal import RemovedTags
 from regkit.targets.repository import Repository
@@ -58,7 +58,7 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
     kept = census.kept_by(plan.staying)
     cleaning.untagger.guard = TagGuard(repository, plan.going, census).guard
     deleted = {descriptor.digest for descriptor in plan.deleted}
-    below = census.closure({digest: tag for tag, digest in plan.going.items()})
+    shared = [digest for digest in census.below(plan.going.values()) if digest in kept]
     session.report(StageStarted("clean", f"cleaning {plan.image.name}"))
     removing = RemovedTags(
         session,
@@ -66,7 +66,7 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
         plan.going,
         staying=plan.staying,
         spare=deleted,
-        also=[digest for digest in below if digest in kept and census.known[digest].descriptor(digest).is_manifest],
+        also=[digest for digest in shared if census.known[digest].descriptor(digest).is_manifest],
         look=True,
     )
     removing.run()
@@ -81,7 +81,7 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
 def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
     """Delete manifests by digest, what lists before what is listed; what a tag leads to by now stays."""
     repository = cleaning.repository
-    now = read_census(repository, plan.census)
+    now = cleaning.read(plan.census, deep=True)
     needed = now.kept_by(now.tags)
     blocked: dict[Digest, str] = {}
     waiting = {each.descriptor.digest: each for each in plan.manifests if each.goes}
@@ -113,10 +113,11 @@ def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
 
 def _verify(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> None:
     """Ask for every manifest that a tag that stays leads to."""
-    wanted = {digest: plan.census.known[digest].descriptor(digest) for digest in kept if digest in plan.census.known}
-    asked = [descriptor for descriptor in wanted.values() if descriptor.is_manifest]
+    known, absent = plan.census.known, plan.census.absent
+    there = (known[digest].descriptor(digest) for digest in kept if digest in known and digest not in absent)
+    asked = [descriptor for descriptor in there if descriptor.is_manifest]
     lost = [
-        each.digest for each, there in zip(asked, outcomes(repository.exists, asked), strict=True) if there is False
+        each.digest for each, found in zip(asked, outcomes(repository.exists, asked), strict=True) if found is False
     ]
     if lost:
         whose = ", ".join(sorted({kept[digest] for digest in lost}))

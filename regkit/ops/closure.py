@@ -1,22 +1,22 @@
 """What a repository's tags refer to: each manifest read once, side by side, and only where its media type has to.
 
-An image refers to no other manifest, so HEAD is enough for it; an index is read. What is kept of each is what it
-refers to, not its bytes: the memory goes with the number of manifests, whatever the number of tags.
+An index is read; for an image HEAD is enough, unless the census is deep: then all is read that could refer to
+anything, in both directions. What is kept of each manifest is what it refers to, not its bytes: the memory goes with
+the number of manifests, whatever the number of tags.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from regkit.errors import AccessDenied, Interrupted, RegkitError, Unavailable
+from regkit.errors import AccessDenied, Interrupted, NotFound, RegkitError, Unavailable
 from regkit.oci import mediatype
 from regkit.oci.annotation import CREATED
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import Manifest
 from regkit.ops.graph import AT_ONCE, MAX_DEPTH
 from regkit.ops.tasks import each
 from regkit.protocol.referrers import fallback_tag
@@ -28,15 +28,21 @@ Result = TypeVar("Result")
 MAX_UNREAD = 32
 """How many requests may fail before it is the registry that fails, and not what was asked for."""
 
+MAX_STEPS = 64
+"""How long a chain of references is followed in a deep census, in both directions."""
+
+Referrers = Callable[[Digest], Iterable[Digest]]
+"""Lists what refers to a manifest."""
+
 _SCHEMA1 = (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED)
 _COMPANION = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64})[0-9a-f]*(?:\.(sig|att|sbom))?")
 _KINDS = {"sig": "a signature", "att": "an attestation", "sbom": "an SBOM", None: "the list of referrers"}
 
 
 class Known(NamedTuple):
-    """A manifest: media type and size, and of an index what it lists: the digests, and the first image.
+    """A manifest: media type and size; of an index what it lists, the first image, and when it says that it was made.
 
-    `created` is what an index says of when it was made, as it stands there.
+    In a deep census also what it refers to, and what refers to it. `is_read` tells whether all that is known.
     """
 
     media_type: str
@@ -44,6 +50,14 @@ class Known(NamedTuple):
     children: tuple[Digest, ...] = ()
     image: Digest | None = None
     created: str = ""
+    subject: Digest | None = None
+    referrers: tuple[Digest, ...] = ()
+    is_read: bool = False
+
+    @property
+    def around(self) -> tuple[Digest, ...]:
+        """All that it is tied to."""
+        return (*self.children, *self.referrers, *([self.subject] if self.subject else ()))
 
     def descriptor(self, digest: Digest) -> Descriptor:
         """Describe it."""
@@ -61,24 +75,37 @@ class Companion(NamedTuple):
 class Census:
     """A repository's tags, and all manifests that they lead to.
 
-    `unread` are the tags and digests that couldn't be read, with the reason: what they refer to isn't known.
+    `unread` are the tags and digests that couldn't be read, with the reason: what they refer to isn't known. `absent`
+    is what something refers to and isn't there.
     """
 
     tags: Mapping[str, Digest]
     known: Mapping[Digest, Known]
     unread: Mapping[str, str] = field(default_factory=dict)
+    absent: frozenset[Digest] = frozenset()
 
     def closure(self, roots: Mapping[Digest, str]) -> dict[Digest, str]:
-        """Give all that `roots` lead to, down their children: each with the name of the root that leads there."""
+        """Give all that `roots` are tied to, each with the name of the root that leads there."""
         found = dict(roots)
         waiting = list(roots)
         while waiting:
             digest = waiting.pop()
             known = self.known.get(digest)
-            for child in known.children if known else ():
-                if child not in found:
-                    found[child] = found[digest]
-                    waiting.append(child)
+            for other in known.around if known else ():
+                if other not in found:
+                    found[other] = found[digest]
+                    waiting.append(other)
+        return found
+
+    def below(self, roots: Iterable[Digest]) -> set[Digest]:
+        """Give all that some indexes list, down to the images."""
+        found: set[Digest] = set()
+        waiting = list(roots)
+        while waiting:
+            known = self.known.get(waiting.pop())
+            new = {child for child in (known.children if known else ()) if child not in found}
+            found |= new
+            waiting += new
         return found
 
     def companions(self) -> dict[str, list[str]]:
@@ -118,28 +145,31 @@ def companion_of(tag: str) -> Companion | None:
     return Companion(match[1], _KINDS[match[2]]) if match else None
 
 
-def read_census(target: Target, before: Census | None = None, tags: Iterable[str] | None = None) -> Census:
+def read_census(target: Target, before: Census | None = None, *, ask: Referrers | None = None) -> Census:
     """Look where all tags stand, and read the indexes among what they lead to; what `before` knows isn't read again.
 
-    With `tags`, only those. What can't be read is in `unread`, and so is a tag that is listed and isn't there. Raise
-    AccessDenied, and Unavailable for a registry that can't be asked at all.
+    With `ask`, which lists what refers to a manifest, the census is deep. What can't be read is in `unread`, and so is
+    a tag that is listed and isn't there. Raise AccessDenied, and Unavailable for a registry that can't be asked at all.
     """
-    reading = _Reading(target, dict(before.known) if before else {})
-    reading.resolve(target.tags() if tags is None else tuple(tags))
-    reading.descend()
-    return Census(reading.tags, reading.known, reading.unread)
+    reading = _Reading(target, ask, dict(before.known) if before else {})
+    reading.resolve(target.tags())
+    reading.follow()
+    return Census(reading.tags, reading.known, reading.unread, frozenset(reading.absent))
 
 
 @dataclass
 class _Reading:
     target: Target
+    ask: Referrers | None
     known: dict[Digest, Known]
     tags: dict[str, Digest] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    absent: set[Digest] = field(default_factory=set)
     failures: int = 0
+    _listed: dict[Digest, Known] = field(default_factory=dict)
 
-    def resolve(self, listed: Iterable[str]) -> None:
-        wanted = list(listed)
+    def resolve(self, wanted: Sequence[str]) -> None:
+        """Look tags up."""
         missing = []
         digests: dict[Digest, Digest] = {}
         for tag, found in zip(wanted, self._each(self.target.resolve, wanted), strict=True):
@@ -156,40 +186,55 @@ class _Reading:
             still = frozenset(self.target.tags())
             self.unread.update({tag: "it is listed, and isn't there" for tag in missing if tag in still})
 
-    def descend(self) -> None:
-        """Read the indexes, level by level."""
+    def follow(self) -> None:
+        """Read what the tags lead to, step by step."""
         done: set[Digest] = set()
         frontier = list(dict.fromkeys(self.tags.values()))
-        for _ in range(MAX_DEPTH + 1):
+        for _ in range(MAX_STEPS if self.ask else MAX_DEPTH + 1):
             done.update(frontier)
-            indexes = [digest for digest in frontier if self._is_unread_index(digest)]
-            for digest, found in zip(indexes, self._each(self.target.manifest, indexes), strict=True):
-                self._take(digest, found)
-            below = (child for digest in frontier if digest in self.known for child in self.known[digest].children)
-            frontier = [child for child in dict.fromkeys(below) if child not in done]
+            unread = [digest for digest in frontier if self._wants_reading(digest)]
+            for digest, found in zip(unread, self._each(self._read, unread), strict=True):
+                if isinstance(found, Known):
+                    self.known[digest] = found
+                    for child in found.children:
+                        self.known.setdefault(child, self._listed[child])
+                elif isinstance(found, NotFound) and self.known[digest].media_type not in mediatype.INDEXES:
+                    self.absent.add(digest)
+                else:
+                    self.unread[digest] = found.message
+            beyond = (other for digest in frontier if digest in self.known for other in self.known[digest].around)
+            frontier = [other for other in dict.fromkeys(beyond) if other not in done]
             if not frontier:
                 return
-        self.unread.update(dict.fromkeys(frontier, f"it lies more than {MAX_DEPTH} indexes deep"))
+        self.unread.update(dict.fromkeys(frontier, "what leads there is too long a chain"))
 
-    def _is_unread_index(self, digest: Digest) -> bool:
-        known = self.known.get(digest)
-        return known is not None and known.media_type in mediatype.INDEXES and not known.children
+    def _wants_reading(self, digest: Digest) -> bool:
+        known = self.known.setdefault(digest, Known("", 0))
+        if known.is_read or known.media_type in _SCHEMA1:
+            return False
+        return known.media_type in mediatype.INDEXES or (
+            self.ask is not None and (known.media_type in mediatype.IMAGES or not known.media_type)
+        )
 
-    def _take(self, digest: Digest, found: Manifest | RegkitError) -> None:
-        try:
-            if isinstance(found, RegkitError):
-                raise found
-            children = found.manifests
-        except RegkitError as error:
-            self.unread[digest] = error.message
-            return
+    def _read(self, digest: Digest) -> Known:
+        """Read a manifest, and in a deep census what refers to it."""
+        manifest = self.target.manifest(digest)
+        children = manifest.manifests
         for child in children:
-            self.known.setdefault(child.digest, Known(child.media_type, child.size))
-        digests = tuple(child.digest for child in children)
-        image = next((child.digest for child in children if _is_image(child)), None)
-        self.known[digest] = Known(found.media_type, len(found.raw), digests, image, found.annotations.get(CREATED, ""))
+            self._listed.setdefault(child.digest, Known(child.media_type, child.size))
+        subject = manifest.subject if self.ask else None
+        return Known(
+            manifest.media_type,
+            len(manifest.raw),
+            tuple(child.digest for child in children),
+            next((child.digest for child in children if _is_image(child)), None),
+            manifest.annotations.get(CREATED, ""),
+            subject.digest if subject else None,
+            tuple(self.ask(digest)) if self.ask else (),
+            is_read=True,
+        )
 
-    def _each(self, ask: Callable[[Item], Result], wanted: list[Item]) -> list[Result | RegkitError]:
+    def _each(self, ask: Callable[[Item], Result], wanted: Sequence[Item]) -> list[Result | RegkitError]:
         found = outcomes(ask, wanted)
         lost = [each for each in found if isinstance(each, Unavailable)]
         self.failures += len(lost)

@@ -1,7 +1,7 @@
 """Manifests that nothing names any more once tags are gone: found from those tags, and from what belongs to them.
 
 No registry lists what has no tag. So this is what the tags that go lead to: what they stand on, what that lists, what
-refers to that, and the tags that belong to any of it by name. All that a tag that stays needs is left out, in both
+refers to that, and the tags that belong to any of it by name. All that a tag that stays is tied to is left out, in both
 directions: its children, what refers to it, what it refers to.
 """
 
@@ -11,68 +11,51 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from regkit.errors import NotFound, RegkitError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import Manifest
 from regkit.ops.cleanup_plan import SavedCleanup
-from regkit.ops.closure import Census, outcomes
+from regkit.ops.closure import Census, Known, outcomes
 from regkit.protocol.referrers import fallback_tag
 from regkit.targets.target import Target
-
-MAX_ROUNDS = 64
-"""How deep what refers to each other is followed."""
 
 
 @dataclass
 class Candidate:
-    """A manifest that may go: what it lists and refers to, what refers to it, and the tags that belong to it."""
+    """A manifest that may go, why, the tags that belong to it by name, and why it stays after all, if it does."""
 
     descriptor: Descriptor
+    known: Known
     why: str
-    children: tuple[Digest, ...] = ()
-    subject: Digest | None = None
-    referrers: tuple[Digest, ...] = ()
     companions: tuple[str, ...] = ()
     held: str = ""
-    """Why it stays after all."""
 
 
 @dataclass
 class Unnamed:
-    """The manifests that the tags in `going` leave behind.
+    """The manifests that the tags in `going` leave behind, found in a deep census.
 
     `kept` is all that stays, each with the tag that holds it; `saved` is a plan that has to speak of what goes.
     """
 
-    target: Target
     census: Census
     kept: Mapping[Digest, str]
     going: Mapping[str, Digest]
     saved: SavedCleanup | None = None
     candidates: dict[Digest, Candidate] = field(default_factory=dict)
-    unread: dict[str, str] = field(default_factory=dict)
 
     def find(self) -> None:
-        """Read them, and hold what is needed; where anything can't be read, all is held."""
-        self.unread = dict(self.census.unread)
+        """Gather them, and hold what is needed; where anything couldn't be read, all is held."""
         companions = self.census.companions()
-        frontier = {digest: f"only {tag} named it" for tag, digest in self.going.items() if digest not in self.kept}
-        for _ in range(MAX_ROUNDS):
-            new = {digest: why for digest, why in frontier.items() if digest not in self.candidates}
-            if not new:
-                break
-            frontier = {}
-            for digest, found in zip(new, outcomes(self._read, new), strict=True):
-                if isinstance(found, Candidate):
-                    found.why = new[digest]
-                    found.companions = tuple(companions.get(fallback_tag(digest), ()))
-                    self.candidates[digest] = found
-                    frontier.update(self._around(found))
-                elif not isinstance(found, NotFound):
-                    self.unread[digest] = found.message
-        else:
-            self.unread.update(dict.fromkeys(frontier, "it is referred to too deep"))
+        waiting = [(digest, f"only {tag} named it") for tag, digest in self.going.items()]
+        while waiting:
+            digest, why = waiting.pop()
+            known = self.census.known.get(digest)
+            gone = known is None or digest in self.census.absent or digest in self.kept
+            if known is None or gone or digest in self.candidates or not known.descriptor(digest).is_manifest:
+                continue
+            found = Candidate(known.descriptor(digest), known, why, tuple(companions.get(fallback_tag(digest), ())))
+            self.candidates[digest] = found
+            waiting += self._around(found)
         self._hold()
 
     def keep(self, kept: Mapping[Digest, str]) -> None:
@@ -95,7 +78,10 @@ class Unnamed:
 
         Where one of them can't be deleted, the candidate is still needed.
         """
-        return (*self._listed.get(digest, ()), *(s for s in (self.candidates[digest].subject,) if s in self.candidates))
+        return (
+            *self._listed.get(digest, ()),
+            *(s for s in (self.candidates[digest].known.subject,) if s in self.candidates),
+        )
 
     @property
     def companions(self) -> dict[str, Digest]:
@@ -107,49 +93,34 @@ class Unnamed:
         """Which candidates list a candidate."""
         found: dict[Digest, list[Digest]] = {}
         for digest, candidate in self.candidates.items():
-            for child in candidate.children:
+            for child in candidate.known.children:
                 found.setdefault(child, []).append(digest)
         return found
-
-    def _read(self, digest: Digest) -> Candidate:
-        manifest: Manifest = self.target.manifest(digest)
-        subject = manifest.subject
-        return Candidate(
-            Descriptor(manifest.media_type, digest, len(manifest.raw)),
-            "",
-            tuple(child.digest for child in manifest.manifests if child.is_manifest),
-            subject.digest if subject else None,
-            tuple(each.digest for each in self.target.referrers(digest) if each.is_manifest),
-        )
 
     def _around(self, found: Candidate) -> Iterator[tuple[Digest, str]]:
         """Give what goes with a candidate, unless it is kept."""
         name = found.descriptor.digest.short
-        around: list[tuple[Digest, str]] = [(digest, f"only {name} listed it") for digest in found.children]
-        around += [(digest, f"it refers to {name}") for digest in found.referrers]
-        around += [(self.census.tags[tag], f"it belongs to {name}") for tag in found.companions]
-        return ((digest, why) for digest, why in around if digest not in self.kept)
+        yield from ((digest, f"only {name} listed it") for digest in found.known.children)
+        yield from ((digest, f"it refers to {name}") for digest in found.known.referrers)
+        yield from ((self.census.tags[tag], f"it belongs to {name}") for tag in found.companions)
 
     def _hold(self) -> None:
-        """Hold what something that stays needs, and all that this leads to."""
-        if self.unread:
-            name, why = next(iter(self.unread.items()))
-            for candidate in self.candidates.values():
-                candidate.held = f"{name} can't be read ({why}), and may need it"
-            return
+        """Hold what something that stays needs, and all that this is tied to."""
+        unread = next(iter(self.census.unread.items()), None)
         waiting: list[Candidate] = []
         for digest, candidate in self.candidates.items():
-            candidate.held = self._reason(digest, candidate)
+            candidate.held = candidate.held or self._reason(digest, candidate)
+            if unread is not None:
+                candidate.held = f"{unread[0]} can't be read ({unread[1]}), and may need it"
             if candidate.held:
                 waiting.append(candidate)
         while waiting:
             holder = waiting.pop()
-            name = holder.descriptor.digest.short
-            tagged = [self.census.tags[tag] for tag in holder.companions]
-            for digest in (*holder.children, *holder.referrers, *tagged):
+            tagged = (self.census.tags[tag] for tag in holder.companions)
+            for digest in (*holder.known.around, *tagged):
                 needed = self.candidates.get(digest)
                 if needed is not None and not needed.held:
-                    needed.held = f"{name}, which stays, needs it"
+                    needed.held = f"{holder.descriptor.digest.short}, which stays, needs it"
                     waiting.append(needed)
 
     def _reason(self, digest: Digest, candidate: Candidate) -> str:
@@ -161,22 +132,10 @@ class Unnamed:
                 return "the plan doesn't speak of it"
         if digest in self.kept:
             return f"{self.kept[digest]} needs it"
-        for referrer in candidate.referrers:
-            if referrer in self.kept:
-                return f"{referrer.short}, which {self.kept[referrer]} needs, refers to it"
-        subject = candidate.subject
-        if subject is not None and subject in self.kept:
-            return f"it refers to {subject.short}, which {self.kept[subject]} needs"
-        if subject is not None and subject not in self.candidates and self._is_there(subject):
+        subject = candidate.known.subject
+        if subject is not None and subject not in self.candidates and subject not in self.census.absent:
             return f"it refers to {subject.short}, which is there"
         return ""
-
-    def _is_there(self, digest: Digest) -> bool:
-        """Ask for something; what can't be asked for is there."""
-        try:
-            return self.target.resolve(digest) is not None
-        except RegkitError:
-            return True
 
 
 def lost_companions(target: Target, census: Census, known: Iterable[Digest]) -> dict[str, str]:
