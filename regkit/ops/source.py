@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regkit.errors import UsageError
+from regkit.ops.ci import read_ci
 from regkit.ops.versions import version_of
 
 
@@ -19,7 +20,7 @@ class Source:
 
 
 def detect(env: Mapping[str, str], directory: Path) -> Source:
-    """Ask the CI's variables (GitHub, GitLab, Travis), and git for what they leave open."""
+    """Ask the CI's variables, and git for what they leave open."""
     found = from_ci(env)
     if found.ref and found.commit:
         return found
@@ -28,26 +29,8 @@ def detect(env: Mapping[str, str], directory: Path) -> Source:
 
 
 def from_ci(env: Mapping[str, str]) -> Source:
-    """Read the variables that the CI systems document; an empty one, as a branch build's tag, counts as absent."""
-    if env.get("GITHUB_ACTIONS") or env.get("GITHUB_REF"):
-        return Source(env.get("GITHUB_REF") or None, env.get("GITHUB_SHA") or None)
-    if env.get("GITLAB_CI"):
-        number = env.get("CI_MERGE_REQUEST_IID")
-        ref = _first(
-            ("refs/tags/", env.get("CI_COMMIT_TAG")),
-            ("refs/pull/", f"{number}/merge" if number else None),
-            ("refs/heads/", env.get("CI_COMMIT_BRANCH") or env.get("CI_COMMIT_REF_NAME")),
-        )
-        return Source(ref, env.get("CI_COMMIT_SHA") or None)
-    if env.get("TRAVIS"):
-        number = env.get("TRAVIS_PULL_REQUEST")
-        ref = _first(
-            ("refs/tags/", env.get("TRAVIS_TAG")),
-            ("refs/pull/", f"{number}/merge" if number and number != "false" else None),
-            ("refs/heads/", env.get("TRAVIS_BRANCH")),
-        )
-        return Source(ref, env.get("TRAVIS_COMMIT") or None)
-    return Source()
+    """Read the variables that the CI systems document."""
+    return Source(*read_ci(env))
 
 
 def from_git(directory: Path) -> Source:
@@ -72,10 +55,6 @@ def short_commit(commit: str | None) -> str:
     if len(digits) < 7 or not set(digits) <= set("0123456789abcdef"):
         raise UsageError(f"not a commit: {commit[:80]!r}", hint="give at least seven hex digits")
     return digits[:7]
-
-
-def _first(*choices: tuple[str, str | None]) -> str | None:
-    return next((f"{prefix}{name}" for prefix, name in choices if name), None)
 
 
 def ask_git(directory: Path, *arguments: str) -> str | None:

@@ -19,6 +19,14 @@ GITHUB = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_SHA": SHA, "GITHUB_HEA
 GITLAB = {"CI": "true", "GITLAB_CI": "true", "CI_COMMIT_SHA": SHA, "CI_COMMIT_SHORT_SHA": SHA[:8]}
 TRAVIS = {"CI": "true", "TRAVIS": "true", "TRAVIS_COMMIT": SHA, "TRAVIS_TAG": "", "TRAVIS_PULL_REQUEST": "false"}
 
+JENKINS = {"JENKINS_URL": "https://ci.example/", "BUILD_NUMBER": "7", "GIT_COMMIT": SHA}
+WOODPECKER = {"CI": "woodpecker", "CI_COMMIT_SHA": SHA, "CI_COMMIT_TAG": "", "CI_COMMIT_PULL_REQUEST": ""}
+BUILDKITE = {"CI": "true", "BUILDKITE": "true", "BUILDKITE_COMMIT": SHA, "BUILDKITE_TAG": ""}
+CIRCLE = {"CI": "true", "CIRCLECI": "true", "CIRCLE_SHA1": SHA}
+AZURE = {"TF_BUILD": "True", "BUILD_SOURCEVERSION": SHA}
+BITBUCKET = {"CI": "true", "BITBUCKET_BUILD_NUMBER": "7", "BITBUCKET_COMMIT": SHA}
+DRONE = {"CI": "true", "DRONE": "true", "DRONE_COMMIT_SHA": SHA}
+
 
 def github(ref: str, kind: str, **more: str) -> dict[str, str]:
     name = ref.split("/", 2)[2]
@@ -60,6 +68,40 @@ BUILDS = {
         },
         ["pr-17"],
     ),
+    "Jenkins, a tag": ({**JENKINS, "TAG_NAME": "v1.2.3", "BRANCH_NAME": "v1.2.3"}, VERSION_TAGS),
+    "Jenkins, a branch": ({**JENKINS, "BRANCH_NAME": "main", "GIT_BRANCH": "main"}, ["main"]),
+    "Jenkins, a branch of a job that isn't a multibranch one": ({**JENKINS, "GIT_BRANCH": "origin/main"}, ["main"]),
+    "Jenkins, a pull request": (
+        {**JENKINS, "BRANCH_NAME": "PR-17", "CHANGE_ID": "17", "CHANGE_BRANCH": "feature"},
+        ["pr-17"],
+    ),
+    "Woodpecker, a tag": (
+        {**WOODPECKER, "CI_COMMIT_REF": "refs/tags/v1.2.3", "CI_COMMIT_TAG": "v1.2.3", "CI_COMMIT_BRANCH": ""},
+        VERSION_TAGS,
+    ),
+    "Woodpecker, a branch": ({**WOODPECKER, "CI_COMMIT_BRANCH": "main"}, ["main"]),
+    "Woodpecker, a pull request: the branch is the one it goes to": (
+        {**WOODPECKER, "CI_COMMIT_BRANCH": "main", "CI_COMMIT_PULL_REQUEST": "17"},
+        ["pr-17"],
+    ),
+    "Buildkite, a tag": ({**BUILDKITE, "BUILDKITE_TAG": "v1.2.3", "BUILDKITE_BRANCH": "v1.2.3"}, VERSION_TAGS),
+    "Buildkite, a branch": ({**BUILDKITE, "BUILDKITE_BRANCH": "main", "BUILDKITE_PULL_REQUEST": "false"}, ["main"]),
+    "Buildkite, a pull request": (
+        {**BUILDKITE, "BUILDKITE_BRANCH": "feature", "BUILDKITE_PULL_REQUEST": "17"},
+        ["pr-17"],
+    ),
+    "CircleCI, a tag": ({**CIRCLE, "CIRCLE_TAG": "v1.2.3"}, VERSION_TAGS),
+    "CircleCI, a branch": ({**CIRCLE, "CIRCLE_BRANCH": "main"}, ["main"]),
+    "CircleCI, a fork's pull request": ({**CIRCLE, "CIRCLE_BRANCH": "pull/17", "CIRCLE_PR_NUMBER": "17"}, ["pr-17"]),
+    "Azure, a tag": ({**AZURE, "BUILD_SOURCEBRANCH": "refs/tags/v1.2.3"}, VERSION_TAGS),
+    "Azure, a branch": ({**AZURE, "BUILD_SOURCEBRANCH": "refs/heads/main"}, ["main"]),
+    "Azure, a pull request": ({**AZURE, "BUILD_SOURCEBRANCH": "refs/pull/17/merge"}, ["pr-17"]),
+    "Bitbucket, a tag": ({**BITBUCKET, "BITBUCKET_TAG": "v1.2.3"}, VERSION_TAGS),
+    "Bitbucket, a branch": ({**BITBUCKET, "BITBUCKET_BRANCH": "main"}, ["main"]),
+    "Bitbucket, a pull request": ({**BITBUCKET, "BITBUCKET_BRANCH": "feature", "BITBUCKET_PR_ID": "17"}, ["pr-17"]),
+    "Drone, a tag": ({**DRONE, "DRONE_TAG": "v1.2.3", "DRONE_BRANCH": ""}, VERSION_TAGS),
+    "Drone, a branch": ({**DRONE, "DRONE_BRANCH": "main"}, ["main"]),
+    "Drone, a pull request": ({**DRONE, "DRONE_BRANCH": "main", "DRONE_PULL_REQUEST": "17"}, ["pr-17"]),
 }
 
 
@@ -110,6 +152,18 @@ def test_ci_systems(registry: RunningRegistry, context: Path, build: str) -> Non
     assert tags(document) == expected
     assert document["intermediates"] == ["0123456-linux-amd64", "0123456-linux-arm-v6"]
     assert document["annotations"]["org.opencontainers.image.revision"] == SHA
+
+
+def test_a_commit_that_is_none_is_asked_of_git(registry: RunningRegistry, context: Path) -> None:
+    """Buildkite says `HEAD` where a build was started for no certain commit."""
+    git(context, "init", "--quiet", "--initial-branch=main")
+    head = commit(context)
+    env = {**BUILDKITE, "BUILDKITE_COMMIT": "HEAD", "BUILDKITE_BRANCH": "next"}
+
+    document = plan(context, registry, "--platform", "linux/amd64", env=env)
+
+    assert tags(document) == ["next"]
+    assert document["annotations"]["org.opencontainers.image.revision"] == head
 
 
 def test_ci_tag_that_is_not_a_version(registry: RunningRegistry, context: Path) -> None:
