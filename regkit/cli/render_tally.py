@@ -45,16 +45,17 @@ class Tally:
     def note(self, event: Event) -> None:  # noqa: C901 - one case an event
         """Add an event."""
         match event:
-            case events.StepStarted(platform, name) if platform and is_instruction(name):
+            case events.StepStarted(platform, name) if platform:
                 there = self._of(platform)
                 there.running, there.moved = name, {}
             case events.StepProgress(platform, name, item, current, total) if platform:
                 there = self._of(platform)
                 there.running = name
                 there.moved[item] = (current, total)
-            case events.StepDone(platform, name, cached) if platform and is_instruction(name):
+            case events.StepDone(platform, name, cached) if platform:
                 there = self._of(platform)
-                there.steps, there.cached = there.steps + 1, there.cached + cached
+                if is_instruction(name):
+                    there.steps, there.cached = there.steps + 1, there.cached + cached
                 if there.running == name:
                     there.running, there.moved = "", {}
             case events.StepStarted("", name):

@@ -24,8 +24,8 @@ from regkit.events import Event, Reporter
 WIDTH = 120
 """How wide a line becomes at most: on a wider terminal its end is too far from its beginning."""
 
-_DETAILS = (events.TagMoved, events.TagKept, events.TagRemoved)
-_UNSAID = (events.StageStarted, events.StepDone, events.BlobPushed, events.PlatformTested)
+_DETAILS = (events.PlatformTested, events.TagMoved, events.TagKept, events.TagRemoved)
+_UNSAID = (events.StageStarted, events.StepDone, events.BlobPushed)
 _PASSING = "plan"
 """The stage of which nothing stays: reading what is there."""
 
@@ -81,7 +81,7 @@ class Screen:
         parts: list[RenderableType] = []
         for stage in stages:
             parts += [self._headline(stage, self._spinner, alone=len(stages) == 1), *list(stage.lines)]
-        show = {"build": self._building, "push": self._pushing}.get(stages[0].name)
+        show = {"build": self._building, "test": self._building, "push": self._pushing}.get(stages[0].name)
         if show is not None and rows:
             parts.append(show(sorted(rows, key=lambda row: row.name)))
         return Group(*parts)
@@ -109,8 +109,6 @@ class Screen:
         if stage == "build":
             steps, cached = (sum(getattr(row, key) for row in tally.platforms.values()) for key in ("steps", "cached"))
             return f"{counted(steps, 'step')}, {cached} cached" if steps else ""
-        if stage == "test":
-            return counted(sum(row.tested is not None for row in tally.platforms.values()), "platform")
         if stage == "push":
             sent = sum(tally.sent.get(digest, 0) for digest in tally.arrived)
             return (
@@ -119,8 +117,11 @@ class Screen:
         return ""
 
     def _detail(self, event: Event) -> Text:
-        """Write what became of a tag, below its stage."""
+        """Write what became of a platform's test, or of a tag, below its stage."""
         match event:
+            case events.PlatformTested(platform, passed, seconds):
+                verdict = Text("passed", "green") if passed else Text("FAILED", "bold red")
+                return Text.assemble("  ", f"{safe(platform):<16}", verdict, (f"  {seconds:.1f}s", "dim"))
             case events.TagMoved(tag, digest, previous):
                 line = Text.assemble("  ", (f"{safe(tag):<12}", "green"), f" {digest.short}")
                 return line.append(f"  was {previous.short}", "dim") if previous else line

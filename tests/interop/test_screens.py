@@ -79,7 +79,7 @@ def screens(
         def publish(version: str, platforms: str = PLATFORMS) -> Shown:
             return run("publish", "hello", "--image", image, "--platform", platforms, "--version", version)
 
-        yield {
+        found = {
             "publish": publish("v1.2.3"),
             "publish-cached": publish("v1.2.4"),
             "publish-older": publish("v1.1.9"),
@@ -88,9 +88,12 @@ def screens(
             "inspect": run("inspect", f"{image}:1.2.3"),
             "inspect-tree": run("inspect", f"{image}:1.2.3", "--format", "tree"),
             "tag-ls": run("tag", "ls", image, "--sort", "semver"),
-            "refused": (_change(context), publish("v1.2.4"))[1],
-            "build-failed": (_break(context), publish("v1.3.0", "linux/amd64"))[1],
         }
+        _change(context)
+        found["refused"] = publish("v1.2.4")
+        _break(context)
+        found["build-failed"] = publish("v1.3.0", "linux/amd64")
+        yield found
 
 
 def _copy(origin: Path, context: Path) -> None:
