@@ -130,7 +130,7 @@ def choose(config: Config, names: list[str]) -> tuple[PublishConfig, ...]:
 
 def _is_for_one(parameter: Any) -> bool:
     """Tell whether a value makes sense for one image alone: its name, its sources, the files that tell of it."""
-    return is_path(parameter) or key_of(parameter) in ("image", "from")
+    return (is_path(parameter) and key_of(parameter) != "readme") or key_of(parameter) in ("image", "from")
 
 
 def _spelled(parameter: Any) -> str:

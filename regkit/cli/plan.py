@@ -86,6 +86,8 @@ def _describe(plan: Plan) -> Iterator[str]:
     for there in plan.destinations:
         yield f"image      {there.image.name}"
         yield from _describe_destination(plan, there)
+    for page in plan.pages:
+        yield f"readme     {page.reason}"
 
 
 def _describe_test(plan: Plan) -> str:

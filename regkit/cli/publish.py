@@ -12,6 +12,7 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import DigestFile, Dotenv, ImageRefs, MetadataFile
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
+from regkit.cli.pages import page_again
 from regkit.cli.render_tally import Tally
 from regkit.cli.reports import Reports
 from regkit.cli.request import check_only, read_request, with_request
@@ -73,7 +74,8 @@ def publish(
             spec = request.spec(session, own_files)
         else:
             options = {key: request.options[key] for key in ("means", "load", "load_platform")}
-            spec = saved.spec(session, os.environ, request.build_args, own_files, **options)
+            page = page_again(ctx)
+            spec = saved.spec(session, os.environ, request.build_args, own_files, page=page, **options)
 
         def approve(made: Plan) -> Plan:
             return made if saved is None else saved.approve(spec, made)

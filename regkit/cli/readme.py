@@ -10,6 +10,7 @@ import typer
 
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
+from regkit.cli.pages import README, Short, place_of
 
 if TYPE_CHECKING:
     from regkit.ops.readme import Place, Readme
@@ -32,9 +33,6 @@ Images = Annotated[
 File = Annotated[
     Path | None,
     typer.Option("--file", "-f", envvar="REGKIT_README", help="The text, in Markdown; README.md by default."),
-]
-Short = Annotated[
-    str | None, typer.Option("--short", envvar="REGKIT_SHORT", metavar="TEXT", help="The line above it, at Docker Hub.")
 ]
 Base = Annotated[
     str | None,
@@ -120,19 +118,14 @@ def _read(
     from regkit.config.spec import ReadmeConfig
     from regkit.errors import UsageError
     from regkit.oci.reference import Reference
-    from regkit.ops.readme import Place, read_readme
+    from regkit.ops.readme import read_readme
 
     config = globals_of(ctx).config()
     said = config.readme or ReadmeConfig()
     names = list(image or said.images)
     if not names:
         raise UsageError("no repository is named", hint="give --image NAME, or image = … in [readme]")
-    whose = provider.value if provider else said.provider
-    places = []
-    for reference in map(Reference.parse_name, dict.fromkeys(names)):
-        registry = config.registries.get(reference.registry)
-        vendor = whose or (registry.vendor if registry else None)
-        address = api or said.api or (registry.api if registry else None)
-        places.append(Place(reference, vendor or "", address or ""))
-    text = read_readme(file or said.file or Path("README.md"), short=short or said.short, base=base or "")
+    whose = provider.value if provider else None
+    places = [place_of(config, each, whose, api) for each in map(Reference.parse_name, dict.fromkeys(names))]
+    text = read_readme(file or said.file or README, short=short or said.short, base=base or "")
     return text, places

@@ -46,9 +46,11 @@ from regkit.cli.looking import (
     attests_of,
 )
 from regkit.cli.options import lines_of
+from regkit.cli.pages import NoReadme, ReadmeFile, Short, page_of
 
 if TYPE_CHECKING:
     from regkit.oci.reference import Reference
+    from regkit.ops.page import Page
     from regkit.ops.plan import PublishSpec
     from regkit.transport.session import Session
 
@@ -69,6 +71,8 @@ class Request:
     sources: tuple[str, ...]
     build_args: tuple[str, ...]
     options: dict[str, Any]
+    page: Callable[[Sequence[Reference]], Page | None]
+    """Reads the README that goes along to these."""
 
     @property
     def images(self) -> tuple[Reference, ...]:
@@ -92,6 +96,7 @@ class Request:
             sources=self.sources,
             build_args=self.build_args,
             own_files=own_files,
+            page=self.page(self.images),
             **self.options,
         )
 
@@ -155,6 +160,9 @@ def read_request(
     preflight: Preflight = True,
     load: Load = None,
     load_platform: LoadPlatform = None,
+    readme: ReadmeFile = None,
+    no_readme: NoReadme = False,
+    short: Short = None,
 ) -> Request:
     """Read the options; raise UsageError for more than one context.
 
@@ -174,6 +182,7 @@ def read_request(
         )
     return Request(
         names=tuple(image or ()),
+        page=lambda images: page_of(ctx, images, readme, short, none=no_readme),
         context=Path() if source else Path(context or "."),
         sources=tuple(places) if source else (),
         build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),

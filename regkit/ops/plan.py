@@ -24,6 +24,7 @@ from regkit.ops.versions import Release, TagDecision, decide_tags, version_of
 
 if TYPE_CHECKING:
     from regkit.build.spec import BuildSpec
+    from regkit.ops.page import Page, PageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class PublishSpec:
     aliases: bool = True
     strip_attestations: bool = False
     checks: Checks = field(default_factory=Checks)
+    page: Page | None = None
 
     @property
     def wanted_tags(self) -> tuple[str, ...]:
@@ -193,6 +195,8 @@ class Plan:
     index: Digest | None = None
     build: bool = True
     checks: Checks = field(default_factory=Checks)
+    pages: tuple[PageState, ...] = ()
+    """What becomes of the repositories' pages, where that was asked."""
 
     @property
     def image(self) -> Reference:
@@ -212,7 +216,7 @@ class Plan:
     @property
     def pending(self) -> bool:
         """Whether anything would be changed."""
-        return self.build or any(
+        return self.build or any(page.changed for page in self.pages) or any(
             there.pushes
             or any(there.standing.get(tag) != self.index for tag in there.moving)
             or (not self.keep_intermediates and there.standing.keys() & set(self.intermediates.values()))
@@ -246,6 +250,7 @@ class Plan:
             "test": self.checks.to_json(self.platforms, runs=self.reuse is None),
             "intermediates": list(self.intermediates.values()),
             "keepIntermediates": self.keep_intermediates,
+            "readme": [page.to_json() for page in self.pages],
         }
 
 

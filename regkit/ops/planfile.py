@@ -7,7 +7,7 @@ be secret, and the digest of the sources tells whether they are the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +23,7 @@ from regkit.transport.session import Session
 if TYPE_CHECKING:
     from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
+    from regkit.ops.page import Page
 
 SCHEMA = 1
 MAX_SIZE = 16 << 20
@@ -58,9 +59,19 @@ def plan_document(spec: PublishSpec, plan: Plan) -> dict[str, Any]:
             "immutable": spec.immutable,
             "allowDowngrade": spec.allow_downgrade,
             "aliases": spec.aliases,
+            "readme": _readme(spec),
             "zeroMajor": spec.release is not None and spec.release.zero_major,
         },
     }
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReadme:
+    """The README that goes along: its file, the line above it, and the repositories that it is about."""
+
+    file: Path
+    short: str | None
+    images: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +113,12 @@ class SavedPlan:
         means: Means | None = None,
         load: str | None = None,
         load_platform: str | None = None,
+        page: Callable[[SavedReadme], Page] | None = None,
     ) -> PublishSpec:
         """Read again what it is about; raise UsageError where the value of a build argument is missing.
 
         A plan says what is built; `means` say how, and `load` which engine on this machine gets an image.
+        `page` reads its README, if it has one; raise Refused where that is another text by now.
         """
         asked = self.document["request"]
         sources = self._strings("sources")
@@ -140,6 +153,7 @@ class SavedPlan:
             load=load,
             load_platform=load_platform,
             own_files=own_files,
+            page=self._page(page),
         )
         ref, described = self._text("ref"), asked.get("described")
         return replace(
@@ -154,6 +168,24 @@ class SavedPlan:
             allow_downgrade=asked.get("allowDowngrade") is True,
             aliases=asked.get("aliases") is not False,
         )
+
+    def _page(self, read: Callable[[SavedReadme], Page] | None) -> Page | None:
+        asked = self.document["request"].get("readme")
+        if asked is None or read is None:
+            return None
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "file": str,
+            "short": (str, type(None)),
+            "images": list,
+            "digest": str,
+        }
+        if not isinstance(asked, dict) or any(not isinstance(asked.get(key), kind) for key, kind in kinds.items()):
+            raise UsageError(f"{self.name} isn't a plan: 'readme' is something else", hint=_AGAIN)
+        images = parse_images([str(image) for image in asked["images"]])
+        page = read(SavedReadme(Path(asked["file"]), asked["short"], images))
+        if page.digest != asked["digest"]:
+            raise Refused(f"{asked['file']} isn't that of the plan {self.name}", hint=_AGAIN)
+        return page
 
     def approve(self, spec: PublishSpec, now: Plan) -> Plan:
         """Give `now` with the saved decisions; raise Refused where what they rest on has changed meanwhile.
@@ -231,6 +263,18 @@ def _ref(spec: PublishSpec) -> str | None:
 def _annotations(spec: PublishSpec) -> tuple[Annotation, ...]:
     own = (Annotation("index", key, value) for key, value in spec.annotations.items())
     return (*own, *spec.levels, *(spec.build.annotations if spec.build else ()))
+
+
+def _readme(spec: PublishSpec) -> dict[str, Any] | None:
+    page = spec.page
+    if page is None:
+        return None
+    return {
+        "file": _relative(Path(page.readme.file).absolute()),
+        "short": page.readme.short,
+        "images": [place.repository.name for place in page.places],
+        "digest": page.digest,
+    }
 
 
 def _attests(build: BuildSpec) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from regkit.errors import Interrupted, RegkitError, Unavailable
 from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
@@ -16,10 +17,13 @@ from regkit.ops.looking import Looking
 from regkit.ops.plan import Destination, Plan, PublishSpec, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
-from regkit.ops.result import Published, PublishResult, unfinished
+from regkit.ops.result import Published, PublishResult, together, unfinished
 from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
+
+if TYPE_CHECKING:
+    from regkit.ops.readme import Comparison
 
 Failures = dict[Reference, RegkitError]
 
@@ -43,7 +47,8 @@ def plan(
     decided = plan_publish(spec, *states)
     if looking and decided.build:
         looking.at_bases()
-    return _with_pushes(session, spec, decided)
+    pages = spec.page.state(session) if spec.page else ()
+    return replace(_with_pushes(session, spec, decided), pages=pages)
 
 
 def publish(
@@ -113,12 +118,14 @@ class _Release:
                 self._each(stage, [there])
         if not self._up:
             raise next(iter(self._failed.values()))
+        pages, unshown = self._show_page()
         result = PublishResult(
             replace(self._index.descriptor, annotations=self._spec.descriptor_annotations),
             tuple(self._up),
             tuple(image.descriptor for image in self._content.images),
             self._plan.reuse is not None,
-            self._unfinished(),
+            together(self._unfinished(), unshown),
+            pages,
         )
         self._session.report(ReleaseUp(result.index, result.names))
         return result
@@ -173,6 +180,11 @@ class _Release:
         stuck = self._publications[there.image].remove_intermediates(names)
         if stuck is not None:
             self._unsettled.setdefault(there.image, stuck)
+
+    def _show_page(self) -> tuple[tuple[Comparison, ...], RegkitError | None]:
+        """Show the README where the release is up; what goes wrong with it costs no release."""
+        page, up = self._spec.page, [published.image for published in self._up]
+        return page.show(self._session, up) if page else ((), None)
 
     def _unfinished(self) -> RegkitError | None:
         """Say in one sentence what is missing where."""

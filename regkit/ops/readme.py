@@ -143,13 +143,14 @@ def prepare(readme: Readme, row: Capabilities, report: Callable[[Note], None]) -
                 warning=True,
             )
         )
-    return Description(text, _short(readme.short, row))
+    return Description(text, short_for(readme.short, row))
 
 
 _ANYWHERE = Base("https://example.invalid", "https://example.invalid")
 
 
-def _short(short: str | None, row: Capabilities) -> str | None:
+def short_for(short: str | None, row: Capabilities) -> str | None:
+    """Give the line above a README as a registry takes it; raise UsageError for one that it doesn't take."""
     if short is None:
         return None
     if not row.short:

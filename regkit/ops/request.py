@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
     from regkit.oci.digest import Digest
+    from regkit.ops.page import Page
 
 
 def publish_spec(
@@ -63,6 +64,7 @@ def publish_spec(
     load: str | None = None,
     load_platform: str | None = None,
     strip_attestations: bool = False,
+    page: Page | None = None,
 ) -> PublishSpec:
     """Check and complete what is to be published; raise UsageError for what can't be meant, before anything is done.
 
@@ -74,7 +76,8 @@ def publish_spec(
     they are no part of the source.
 
     `test` is a command that has to end well in the image of each of `test_platforms`, or of all; `preflight` asks for
-    base images first; `load` hands the image for `load_platform`, or for this machine, to an engine.
+    base images first; `load` hands the image for `load_platform`, or for this machine, to an engine. `page` is the
+    README that goes along.
 
     Raise NotFound where a source or a platform in it is missing.
     """
@@ -122,6 +125,7 @@ def publish_spec(
         asked = wanted.platforms
     checks.check(asked)
     _check_levels(levels, asked)
+    described = describe(env, Path() if wanted is None else Path(context), commit)
     return PublishSpec(
         images=images,
         release=release,
@@ -132,7 +136,7 @@ def publish_spec(
         commit=commit,
         tags=names,
         annotations={annotation.key: annotation.value for annotation in _at(levels, "index")},
-        described=describe(env, Path() if wanted is None else Path(context), commit),
+        described=page.describe(described) if page else described,
         levels=_at(levels, "manifest-descriptor", "index-descriptor"),
         source_digest=_source_digest(wanted, env, own_files) if wanted else None,
         tag_intermediates=intermediate == "tag",
@@ -143,6 +147,7 @@ def publish_spec(
         aliases=aliases,
         strip_attestations=strip_attestations,
         checks=checks,
+        page=page,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regkit.errors import PartlyDone, Refused, RegkitError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from regkit.ops.readme import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class PublishResult:
     images: tuple[Descriptor, ...]
     reused: bool
     unfinished: RegkitError | None = None
+    pages: tuple[Comparison, ...] = ()
+    """The pages that show the README, as they were before."""
 
     @property
     def image(self) -> Reference:
@@ -74,6 +79,7 @@ class PublishResult:
             "destinations": destinations,
             "images": [image.to_json() for image in self.images],
             "reused": self.reused,
+            "readme": [{"name": page.name, "changed": page.changed} for page in self.pages],
             "unfinished": self.unfinished.message if self.unfinished else None,
         }
 
@@ -88,3 +94,11 @@ def unfinished(
     if all(isinstance(error, Refused) for error in errors):
         return Refused(text, hint="what others published stands")
     return PartlyDone(text, hint=hint)
+
+
+def together(error: RegkitError | None, page: RegkitError | None) -> RegkitError | None:
+    """Make one error of what a release lacks, and of what its page lacks; the release's counts."""
+    if error is None or page is None:
+        return error or page
+    kind = Refused if isinstance(error, Refused) else PartlyDone
+    return kind(f"{error.message}; and {page.message}", hint=error.hint or page.hint)
