@@ -83,7 +83,7 @@ def build(
     from regkit.errors import UsageError
     from regkit.oci.annotation import parse_levels
     from regkit.oci.platform import parse_platforms
-    from regkit.ops.build import BuildRequest, Push
+    from regkit.ops.build import BuildRequest, Delivery, Push
     from regkit.ops.build import build as act
     from regkit.ops.checks import Checks
     from regkit.ops.request import parse_images, wanted_build
@@ -96,6 +96,14 @@ def build(
     lost = next((each for each in levels if each.level.endswith("-descriptor")), None)
     if lost is not None:
         raise UsageError(f"what is built isn't listed in an index yet: {lost}", hint="give it to regkit merge")
+    delivery = Delivery(
+        parse_images(image) if image else (),
+        Push.tag if push else Push.digest if push_by_digest else Push.none,
+        tuple(Location.parse(text) for text in output or ()),
+        digest_dir,
+        commit or detect(os.environ, context).commit,
+    )
+    delivery.check()
     means = means_of(ctx, builder, cache_from, cache_to, secret)
     spec = wanted_build(
         context,
@@ -108,17 +116,8 @@ def build(
         annotations=tuple(each for each in levels if each.level == "manifest"),
         env=os.environ,
     )
-    request = BuildRequest(
-        spec,
-        parse_images(image) if image else (),
-        Push.tag if push else Push.digest if push_by_digest else Push.none,
-        tuple(Location.parse(text) for text in output or ()),
-        digest_dir,
-        commit or detect(os.environ, context).commit,
-        {each.key: each.value for each in levels if each.level == "index"},
-        Checks.read(test=test, test_platforms=test_platform or (), preflight=preflight, means=means),
-    )
-    request.check()
+    checks = Checks.read(test=test, test_platforms=test_platform or (), preflight=preflight, means=means)
+    request = BuildRequest(spec, delivery, {each.key: each.value for each in levels if each.level == "index"}, checks)
     with globals_of(ctx).session() as session:
         result = act(session, request, env=os.environ)
     if form is Format.json:

@@ -24,6 +24,7 @@ from regkit.cli.declared import (
     Version,
     ZeroMajor,
 )
+from regkit.cli.looking import Attesting, KeepOrStrip
 from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import write_json, write_lines
 from regkit.cli.render_tally import Tally
@@ -58,6 +59,7 @@ def merge(
     commit: Commit = None,
     tag: Tags = None,
     annotation: Annotations = None,
+    attestations: KeepOrStrip = Attesting.keep,
     immutable: Immutable = True,
     allow_downgrade: AllowDowngrade = False,
     no_aliases: NoAliases = False,
@@ -108,6 +110,7 @@ def merge(
             allow_downgrade=allow_downgrade,
             aliases=not no_aliases,
             zero_major=zero_major,
+            strip_attestations=attestations is Attesting.strip,
         )
         if dry_run:
             from regkit.cli.plan import show_plan

@@ -18,6 +18,7 @@ from regkit.oci.reference import Reference
 from regkit.ops.admission import admit
 from regkit.ops.building import built
 from regkit.ops.checks import Checks
+from regkit.ops.described import epoch
 from regkit.ops.graph import Node
 from regkit.ops.images import Image
 from regkit.ops.looking import Looking
@@ -25,6 +26,7 @@ from regkit.ops.places import destination_name
 from regkit.ops.plan import PublishSpec, intermediate_tag
 from regkit.ops.presence import lost_from, read_back
 from regkit.ops.records import Record, write_record
+from regkit.ops.source import short_commit
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
 from regkit.protocol.flow import Bytes
@@ -46,43 +48,48 @@ class Push(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BuildRequest:
-    """What is built, and where it goes; `digest_dir` gets a record a platform of what was pushed."""
+class Delivery:
+    """Where what is built goes; `digest_dir` gets a record a platform of what was pushed."""
 
-    build: BuildSpec
     images: tuple[Reference, ...] = ()
     push: Push = Push.none
     outputs: tuple[Location, ...] = ()
     digest_dir: Path | None = None
     commit: str | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    checks: Checks = field(default_factory=Checks)
 
     def check(self) -> None:
         """Raise UsageError for what can't be meant, before anything is done."""
         if self.push is not Push.none and not self.images:
             raise UsageError("nothing says where to push", hint="give --image NAME")
+        if self.push is Push.tag:
+            short_commit(self.commit)
         if self.digest_dir is not None and self.push is Push.none:
             raise UsageError("a digest directory says what was pushed", hint="give --push-by-digest or --push, too")
         if self.digest_dir is not None and self.digest_dir.exists() and not self.digest_dir.is_dir():
             raise UsageError(f"{self.digest_dir} isn't a directory", hint="name a directory, which is made if need be")
         for location in self.outputs:
-            if isinstance(location.place, Reference | DockerFile) or (
-                location.identifier and digest_or_none(location.identifier)
-            ):
+            is_digest = location.identifier is not None and digest_or_none(location.identifier) is not None
+            if is_digest or isinstance(location.place, Reference | DockerFile):
                 raise UsageError(
                     f"a build can't be written to {location}",
                     hint="write ocidir://DIR[:name] or oci-archive:FILE[:name]",
                 )
-        self.checks.check(self.build.platforms)
-        _ = self.tags
 
-    @property
-    def tags(self) -> dict[Platform, str]:
-        """The platforms' tags; none where it's pushed otherwise. Raise UsageError without a commit."""
+    def tags(self, platforms: Sequence[Platform]) -> dict[Platform, str]:
+        """Give the platforms' tags; none where it's pushed otherwise."""
         if self.push is not Push.tag:
             return {}
-        return {platform: intermediate_tag(self.commit, platform) for platform in self.build.platforms}
+        return {platform: intermediate_tag(self.commit, platform) for platform in platforms}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What is built, how it's looked at, and where it goes; `annotations` are those of an index that is written."""
+
+    build: BuildSpec
+    delivery: Delivery
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +144,15 @@ def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) ->
     Raise what keeps us out before a build; BuildFailed, for a base image before it too; VerificationFailed where a test
     failed, before anything is pushed.
     """
-    request.check()
-    spec = PublishSpec(request.images, None, request.build.platforms, build=request.build, checks=request.checks)
+    delivery, platforms = request.delivery, request.build.platforms
+    delivery.check()
+    request.checks.check(platforms)
+    epoch(env)
+    spec = PublishSpec(delivery.images, None, platforms, build=request.build, checks=request.checks)
     looking = Looking(session, spec, env)
-    pushed = request.push is not Push.none
+    pushed, tags = delivery.push is not Push.none, delivery.tags(platforms)
     if pushed:
-        for answer in admit(session, request.images).values():
+        for answer in admit(session, delivery.images).values():
             if isinstance(answer, Unavailable):
                 raise answer
     looking.at_bases()
@@ -150,17 +160,17 @@ def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) ->
         looking.at_built(made)
         named = [_Named.of(image) for image in made.content.images]
         if pushed:
-            each(lambda image: _push(session, Repository(session, image), named, request.tags), request.images)
-        outputs = tuple(_write(session, location, named, request) for location in request.outputs)
+            each(lambda image: _push(session, Repository(session, image), named, tags), delivery.images)
+        outputs = tuple(_write(session, location, named, request) for location in delivery.outputs)
     if not pushed and not outputs:
         session.report(Note("nothing was pushed or written: what was built is in the builder's cache", warning=True))
     records = tuple(
-        Record(request.images, n.image.platform, n.descriptor, request.tags.get(n.image.platform), request.commit)
+        Record(delivery.images, n.image.platform, n.descriptor, tags.get(n.image.platform), delivery.commit)
         for n in named
     )
-    if request.digest_dir is not None:
+    if delivery.digest_dir is not None:
         for record in records:
-            write_record(request.digest_dir, record)
+            write_record(delivery.digest_dir, record)
     return BuildResult(records, pushed, outputs)
 
 
@@ -212,7 +222,8 @@ def _descriptors(one: _Named) -> list[Descriptor]:
 def _write(session: Session, location: Location, named: Sequence[_Named], request: BuildRequest) -> str:
     """Write all platforms as one index, under the name that is asked for, else `latest`."""
     session.report(StageStarted("push", f"writing {location}"))
-    revision = {REVISION: request.commit} if request.commit else {}
+    commit = request.delivery.commit
+    revision = {REVISION: commit} if commit else {}
     pieces = (piece.descriptor for one in named for piece in one.image.pieces)
     index = assemble_index(pieces, {**revision, **request.annotations})
     name, _ = destination_name(location, None)
