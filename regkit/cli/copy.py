@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regkit.cli.looking import Attesting, KeepOrStrip
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import human_size, write_json, write_lines
 
@@ -30,6 +31,7 @@ def copy(
             envvar="REGKIT_PLATFORM", metavar="LIST", help="Only these, with their attestations; a new index is made."
         ),
     ] = None,
+    attestations: KeepOrStrip = Attesting.keep,
     referrers: Annotated[
         bool, typer.Option("--referrers", envvar="REGKIT_REFERRERS", help="Signatures and all else that refers to it.")
     ] = False,
@@ -67,6 +69,7 @@ def copy(
         all_tags=all_tags,
         no_clobber=no_clobber,
         force=force,
+        strip_attestations=attestations is Attesting.strip,
     )
     with globals_of(ctx).session() as session:
         result = act(session, spec, dry_run=dry_run)

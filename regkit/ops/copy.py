@@ -13,7 +13,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
-from regkit.ops.entries import choose_platforms
+from regkit.ops.entries import choose_platforms, strip_attestations
 from regkit.ops.graph import AT_ONCE, Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
 from regkit.ops.places import as_name, check_no_name, destination_name, place_name, source_name
@@ -31,7 +31,10 @@ _BLOBS = 4
 
 @dataclass(frozen=True, slots=True)
 class CopySpec:
-    """What is copied, and how. `force` asks for all content, also where the tag stands on its digest already."""
+    """What is copied, and how. `force` asks for all content, also where the tag stands on its digest already.
+
+    An index that loses platforms or attestations is another one, with another digest.
+    """
 
     source: Location
     destination: Location
@@ -40,6 +43,7 @@ class CopySpec:
     all_tags: bool = False
     no_clobber: bool = False
     force: bool = False
+    strip_attestations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ class _Copy:
 
     def _settle(self, wishes: Sequence[_Wish], standing: dict[str, Digest]) -> tuple[list[Outcome], list[_Wish]]:
         """Part the tags that need no reading: HEAD costs no pull at a hub, where GET does."""
-        if self._spec.platforms or self._spec.referrers or self._spec.force:
+        if self._spec.platforms or self._spec.strip_attestations or self._spec.referrers or self._spec.force:
             return [], list(wishes)
         asked = [wish for wish in wishes if wish.tag in standing and wish.expected is None]
         at_source = dict(zip(asked, each(lambda wish: self._source.resolve(wish.name), asked, AT_ONCE), strict=True))
@@ -227,20 +231,21 @@ class _Copy:
         return kept, left
 
     def _read(self, names: Sequence[str]) -> list[Node]:
-        """Read what is named, and leave only the platforms that are asked for."""
-        spec = self._spec
+        """Read what is named, and leave only the platforms that are asked for, with their attestations or without."""
         nodes = each(self._read_one, names, AT_ONCE)
-        if not spec.platforms:
-            return nodes
-        chosen = []
-        for name, node in zip(names, nodes, strict=True):
+        return [self._choose(name, node) for name, node in zip(names, nodes, strict=True)]
+
+    def _choose(self, name: str, node: Node) -> Node:
+        spec, rest = self._spec, node
+        if spec.platforms:
             rest = choose_platforms(self._source, f"{place_name(spec.source)} ({name})", node, spec.platforms)
-            if rest is not node:
-                only = ", ".join(map(str, spec.platforms))
-                new, old = rest.descriptor.digest, node.descriptor.digest
-                self._session.report(Note(f"the index for only {only} is {new}, where the whole one is {old}"))
-            chosen.append(rest)
-        return chosen
+        if spec.strip_attestations:
+            rest = strip_attestations(self._source, rest)
+        if rest is not node:
+            only = ", ".join(map(str, spec.platforms)) or "the images"
+            new, old = rest.descriptor.digest, node.descriptor.digest
+            self._session.report(Note(f"the index for only {only} is {new}, where the whole one is {old}"))
+        return rest
 
     def _read_one(self, name: str) -> Node:
         # A registry's tags stand on sha256; a layout says itself on what its names do.

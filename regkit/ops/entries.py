@@ -124,7 +124,21 @@ def choose_platforms(target: Target, name: str, root: Node, asked: Sequence[Plat
         if not any(fits(platform, entry.descriptor.platform) for entry in entries):
             raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {list_platforms(entries)}")
     images = {e.descriptor.digest for e in entries if any(fits(p, e.descriptor.platform) for p in asked)}
-    kept = [entry for entry in entries if entry.owner in images]
+    return _index_of(root, [entry for entry in entries if entry.owner in images])
+
+
+def strip_attestations(target: Target, root: Node) -> Node:
+    """Give the index without what attests its images; all else in it stays.
+
+    An index that holds none is given back as it is, an image too.
+    """
+    entries = flatten(target, root) if root.manifest.is_index else ()
+    kept = [entry for entry in entries if entry.descriptor.attests is None]
+    return root if len(kept) == len(entries) else _index_of(root, kept)
+
+
+def _index_of(root: Node, kept: Sequence[Entry]) -> Node:
+    """Write the index over some of its entries; what would be the same, and an image, is given back as it is."""
     listed = [child.digest for child in root.manifest.manifests]
     if not root.manifest.is_index or [entry.descriptor.digest for entry in kept] == listed:
         return root

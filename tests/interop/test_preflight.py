@@ -170,7 +170,7 @@ def test_a_registry_that_lets_nobody_in(run: Run, tmp_path: Path) -> None:
 
     assert code == 4
     assert f"the base image {other.host}/secret/base:1 can't be read" in said
-    assert "regkit login" in said
+    assert f"hint: log in to {other.host}" in said
 
 
 def test_a_registry_that_isnt_there(run: Run, tmp_path: Path) -> None:
