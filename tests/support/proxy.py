@@ -38,29 +38,33 @@ class Exchange:
 
 
 class Rule:
-    """What becomes of requests: `method` and `path` (a regular expression, searched for), the next `times` of them."""
+    """What becomes of requests: `method` and `path`, both regular expressions, the latter searched for.
 
-    def __init__(self, method: str, path: str, times: int) -> None:
+    The first `passing` of them pass, then it's the next `times` of them.
+    """
+
+    def __init__(self, method: str, path: str, times: int, passing: int = 0) -> None:
         self.seen: list[Exchange] = []
-        self._method, self._path, self._times = method, re.compile(path), times
+        self._method, self._path, self._times = re.compile(method), re.compile(path), times
+        self._passing = passing
 
     def take(self, exchange: Exchange) -> bool:
         """Tell whether this request is one of them; then it's counted."""
-        mine = (
-            len(self.seen) < self._times
-            and exchange.method == self._method
-            and self._path.search(exchange.path) is not None
-        )
-        if mine:
-            self.seen.append(exchange)
-        return mine
+        fits = self._method.fullmatch(exchange.method) and self._path.search(exchange.path)
+        if not fits or len(self.seen) >= self._times:
+            return False
+        if self._passing:
+            self._passing -= 1
+            return False
+        self.seen.append(exchange)
+        return True
 
 
 class Hold(Rule):
     """Requests that wait at the proxy: `held` is set when one does, `release` lets all go on to the registry."""
 
-    def __init__(self, method: str, path: str, times: int) -> None:
-        super().__init__(method, path, times)
+    def __init__(self, method: str, path: str, times: int, passing: int = 0) -> None:
+        super().__init__(method, path, times, passing)
         self.held, self._open = threading.Event(), threading.Event()
         self.dropped = False
 
@@ -126,9 +130,9 @@ class Proxy:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def hold(self, method: str, path: str, times: int = 1) -> Hold:
-        """Let requests wait until they are released."""
-        return self._add(Hold(method, path, times))
+    def hold(self, method: str, path: str, times: int = 1, *, passing: int = 0) -> Hold:
+        """Let requests wait until they are released, after `passing` others."""
+        return self._add(Hold(method, path, times, passing))
 
     def answer(
         self,
