@@ -103,11 +103,13 @@ class Page:
         said = "; ".join(error.message for _, error in failed)
         names = " ".join(f"--image {place.repository.name}" for place, _ in failed)
         short = " with the same --short" if self.readme.short is not None else ""
-        again = f"regkit readme push {names} --file {self.readme.file}{short}"
+        again = (
+            f"the same command again sends it, and so does regkit readme push {names} --file {self.readme.file}{short}"
+        )
         cause = failed[0][1].hint
         return PartlyDone(
             f"the release is up, but the README isn't shown: {said}",
-            hint=f"{cause}; then: {again}" if cause else f"the same command again sends it, or {again}",
+            hint=f"{cause}{' ' if cause.endswith('?') else '; '}{again}" if cause else again,
         )
 
 
@@ -132,13 +134,13 @@ def _state(session: Session, readme: Readme, place: Place) -> PageState:
             return PageState(name, None, _shows_none(place, row))
         (found,) = compare(session, _for(readme, row), [place])
     except NotFound:
-        return PageState(name, changed=True, reason=f"{name} has no page yet, it gets {readme.file}")
+        return PageState(name, changed=True, reason=f"{name} has no page yet, and gets {readme.file}")
     except Interrupted:
         raise
     except RegkitError as error:
         return PageState(name, None, f"nobody can tell what {name} shows: {error.message}")
-    what = "something else, it gets" if found.changed else "already"
-    return PageState(name, found.changed, f"{name} shows {what} {readme.file}")
+    reason = f"something else, and gets {readme.file}" if found.changed else f"{readme.file} already"
+    return PageState(name, found.changed, f"{name} shows {reason}")
 
 
 def _known(place: Place) -> Capabilities | None:
