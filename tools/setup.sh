@@ -5,7 +5,7 @@
 #   tools/setup.sh PART...
 #     python   .venv with regkit and its development tools, in the versions of constraints.txt
 #     build    buildkitd and buildctl, and what they run on: runc, setpriv, unshare, emulators for other platforms
-#     test     the registries, clients and the conformance suite that the tests use
+#     test     the registries, clients, engines and the conformance suite that the tests use
 #     bench    more clients, which the benchmarks measure beside regkit
 #     hello    the programs of testdata/hello, one for each platform
 #
@@ -69,6 +69,11 @@ check_build() {
 
 check_test() {
     need_package skopeo skopeo
+    need_package podman podman
+    have containerd || unpacked+=(containerd/containerd)
+    have ctr || unpacked+=(containerd/ctr)
+    need_package rootlesskit rootlesskit
+    need_package newuidmap uidmap
     have docker-registry || unpacked+=(docker-registry/docker-registry)
     is_static busybox || unpacked+=(busybox-static/busybox)
     need_go_tool registry registry@v3.1.2
