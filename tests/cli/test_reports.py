@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_github_gets_outputs_and_a_summary(served: Served, command: tuple[str | 
     }
     page = summary.read_text()
     assert all(f"`{served.host}/{name}`" in page for name in ("a/one", "b/two"))
-    assert "| linux/arm64 | `sha256:" in page
+    assert "| platform | digest | size | layers |" in page
+    assert re.search(r"^\| linux/arm64 \| `sha256:[0-9a-f]{64}` \| \d+ B \| 1 \|$", page, re.MULTILINE)
     before = outputs.read_text()
     output_of(regkit(*command, env={"GITHUB_OUTPUT": str(outputs)}))
     assert outputs.read_text().startswith(before)
