@@ -6,15 +6,14 @@ These are descriptions: they tell where a release comes from, and hubs show them
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from regkit.errors import UsageError
 from regkit.oci.annotation import CREATED, DESCRIPTION, LICENSES, SOURCE, TITLE, URL
+from regkit.ops.remote import address_of
 from regkit.ops.source import ask_git
 
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -23,7 +22,6 @@ DESCRIBED = frozenset({CREATED, DESCRIPTION, LICENSES, SOURCE, TITLE, URL})
 
 _EVENT_LIMIT = 4 << 20
 _LAST = 253402300799  # the end of the year 9999: what a date has room for
-_SSH = re.compile(r"(?:[^@/:\s]+@)?([^@/:\s]+):(?!/)(\S+)")
 
 
 def describe(env: Mapping[str, str], directory: Path, commit: str | None) -> dict[str, str]:
@@ -33,7 +31,7 @@ def describe(env: Mapping[str, str], directory: Path, commit: str | None) -> dic
     `SOURCE_DATE_EPOCH` that isn't one.
     """
     said = {**_from_github(env), **_from_gitlab(env)}
-    source = said.get(SOURCE) or web_address(ask_git(directory, "config", "--get", "remote.origin.url") or "")
+    source = said.get(SOURCE) or address_of(directory)
     title = said.get(TITLE) or source.rpartition("/")[2]
     found = {
         **said,
@@ -42,23 +40,6 @@ def describe(env: Mapping[str, str], directory: Path, commit: str | None) -> dic
         CREATED: _time(env) or said.get(CREATED) or _committed(directory, commit),
     }
     return {key: " ".join(value.split()) for key, value in sorted(found.items()) if value and value.strip()}
-
-
-def web_address(remote: str) -> str:
-    """Turn a git remote into the address that people open; "" for one that has none. Logins in it are left out."""
-    ssh = _SSH.fullmatch(remote)
-    text = f"https://{ssh[1]}/{ssh[2]}" if ssh and "://" not in remote else remote
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https", "ssh", "git") or not parts.hostname:
-        return ""
-    web = parts.scheme in ("http", "https")
-    place = f"{parts.hostname}:{port}" if port and web else parts.hostname
-    path = parts.path.rstrip("/").removesuffix(".git")
-    return f"{parts.scheme if web else 'https'}://{place}{path}" if path else ""
 
 
 def epoch(env: Mapping[str, str]) -> int | None:

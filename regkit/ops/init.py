@@ -6,20 +6,20 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from regkit.build.spec import build_spec
 from regkit.config.find import find_config
 from regkit.errors import Refused, UsageError
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
-from regkit.ops.source import ask_git
+from regkit.ops.remote import address_of
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 """What a first release is for, where the Dockerfile doesn't fix it: what most machines are."""
 
 LOCAL = "localhost:5000"
 _FORGES = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
-_REMOTE = re.compile(r"(?:[a-z+]+://)?(?:[^@/]*@)?(?P<host>[^:/]+)(?::\d+/|[:/])(?P<path>.+?)(?:\.git)?/?")
 _FROM = re.compile(r"^[ \t]*FROM[ \t]+(?P<options>(?:--\S+[ \t]+)*)\S+", re.IGNORECASE | re.MULTILINE)
 _PLATFORM = re.compile(r"--platform=(\S+)")
 
@@ -44,7 +44,7 @@ def look(context: Path, home: Path, *, image: str | None = None, file: Path | No
     spec = build_spec(context, file, ())
     guessed = ""
     if image is None:
-        image = _from_remote(ask_git(spec.context, "config", "--get", "remote.origin.url") or "")
+        image = _image_at(address_of(spec.context))
     if image is None:
         image = f"{LOCAL}/{_clean(spec.context.resolve().name)}"
         guessed = "git names no remote that is known: this is the registry of `regkit registry serve`."
@@ -117,15 +117,14 @@ def write(target: Path, text: str) -> None:
         raise UsageError(f"{target} can't be written: {error.strerror}") from None
 
 
-def _from_remote(remote: str) -> str | None:
-    """Give the repository that belongs to a git remote, `git@github.com:Owner/name.git` say, if one is known."""
-    found = _REMOTE.fullmatch(remote)
-    registry = _FORGES.get(found["host"].lower()) if found else None
-    if found is None or registry is None:
+def _image_at(address: str) -> str | None:
+    """Give the repository that belongs to a project at `https://github.com/Owner/name`, say, if one is known."""
+    parts = urlsplit(address)
+    registry = _FORGES.get(parts.hostname or "")
+    if registry is None:
         return None
-    image = f"{registry}/{found['path'].strip('/').lower()}"
     try:
-        return Reference.parse_name(image).name
+        return Reference.parse_name(f"{registry}{parts.path.lower()}").name
     except UsageError:
         return None
 

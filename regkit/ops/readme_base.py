@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from regkit.errors import UsageError
+from regkit.ops.remote import address_of
 from regkit.ops.source import ask_git
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SCP = re.compile(r"(?:[^@/]+@)?(?P<host>[^:/]+):(?P<path>[^/].*)")
 _KEPT = "/%!$&'*+,;=:@~"
 
 
@@ -60,10 +60,9 @@ def base_at(url: str) -> Base:
 def base_of(file: Path) -> Base | None:
     """Ask git where the project of a file is on the web; None outside a repository, and for a site that isn't known."""
     folder = file.resolve().parent
-    remote = ask_git(folder, "remote", "get-url", "origin")
-    top = ask_git(folder, "rev-parse", "--show-toplevel")
-    project = _project(remote) if remote and top else None
-    if project is None or top is None:
+    project = address_of(folder)
+    top = ask_git(folder, "rev-parse", "--show-toplevel") if project else None
+    if top is None:
         return None
     inside = file.resolve().relative_to(Path(top).resolve())
     directory = "" if inside.parent == Path() else inside.parent.as_posix()
@@ -72,23 +71,6 @@ def base_of(file: Path) -> Base | None:
         return None
     links, images = found
     return Base(links, images, directory, f"{links}/{quote(inside.as_posix())}")
-
-
-def _project(remote: str) -> str | None:
-    """Give a remote as the address of a page, without whatever user or password is in it; None for a local one."""
-    scp = _SCP.fullmatch(remote)
-    if "://" not in remote and scp:
-        return f"https://{scp['host']}/{_bare(scp['path'])}"
-    parts = urlsplit(remote)
-    if parts.scheme not in ("https", "http", "ssh", "git+ssh", "git") or not parts.hostname:
-        return None
-    port = f":{parts.port}" if parts.port and parts.scheme in ("https", "http") else ""
-    scheme = "http" if parts.scheme == "http" else "https"
-    return f"{scheme}://{parts.hostname}{port}/{_bare(parts.path)}"
-
-
-def _bare(path: str) -> str:
-    return path.strip("/").removesuffix(".git")
 
 
 def _site(project: str, folder: Path) -> tuple[str, str] | None:

@@ -52,8 +52,8 @@ class Place:
         section = f'[registry."{self.registry.host}"]\nvendor = "{vendor}"\n{api}'
         (self.project / "regkit.toml").write_text(f"schema = 1\n{section}{more}")
 
-    def run(self, verb: str, *options: str | Path, secret: str = CANARY) -> subprocess.CompletedProcess[str]:
-        return regkit(verb, *options, cwd=self.project, env=logins({self.registry.host: ("me", secret)}))
+    def run(self, *command: str | Path, secret: str = CANARY) -> subprocess.CompletedProcess[str]:
+        return regkit(*command, cwd=self.project, env=logins({self.registry.host: ("me", secret)}))
 
     def publish(self, *options: str | Path, secret: str = CANARY) -> subprocess.CompletedProcess[str]:
         """Publish the layout, with a README unless others are given."""
@@ -96,7 +96,7 @@ def failed(done: subprocess.CompletedProcess[str], code: int, *said: str) -> Non
         assert text in done.stderr
 
 
-def annotations(place: Place) -> dict[str, str]:
+def said_of(place: Place) -> dict[str, str]:
     """Give what the published index says of itself, as crane reads it."""
     found: dict[str, str] = json.loads(output_of(peer("crane", "manifest", f"{place.name}:1.2.3")))["annotations"]
     return found
@@ -189,6 +189,9 @@ def test_a_plan_shows_what_becomes_of_the_page(place: Place) -> None:
     output_of(place.publish("--no-readme"))
     assert place.page == "old"
     assert place.run(*plan, "--detailed-exitcode").returncode == 3
+    del place.hub.repositories[NAME]
+    assert f"{place.name} has no page yet, and gets README.md" in output_of(place.run(*plan))
+    place.hub.repositories[NAME] = HubRepository("old")
 
     output_of(place.publish())
     done = place.run(*plan, "--detailed-exitcode", "--format", "json")
@@ -246,15 +249,15 @@ def test_githubs_registry_gets_a_description(place: Place) -> None:
     assert f"readme     {place.name} shows the index's description, and no README" in planned
 
     output_of(place.publish())
-    assert annotations(place)[DESCRIPTION] == PARAGRAPH
+    assert said_of(place)[DESCRIPTION] == PARAGRAPH
     output_of(place.publish("--readme", "README.md", "--short", "A line", "--no-immutable"))
-    assert annotations(place)[DESCRIPTION] == "A line"
+    assert said_of(place)[DESCRIPTION] == "A line"
     output_of(
         place.publish(
             *("--readme", "README.md", "--short", "A line", "--no-immutable"), "--annotation", f"{DESCRIPTION}=Mine"
         )
     )
-    assert annotations(place)[DESCRIPTION] == "Mine"
+    assert said_of(place)[DESCRIPTION] == "Mine"
     assert place.hub.calls == []
 
 
@@ -270,7 +273,7 @@ def test_a_built_release_is_the_same_whatever_the_readme_says(place: Place, hell
         return output_of(regkit(*options, *asked, env={"BUILDKIT_HOST": builder}))
 
     first = again()
-    assert annotations(place)[DESCRIPTION] == PARAGRAPH
+    assert said_of(place)[DESCRIPTION] == PARAGRAPH
     readme.write_text("# App\n\nSomething else.\n")
     mark = place.registry.mark()
     assert again() == first

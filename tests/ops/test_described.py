@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from regkit.errors import UsageError
 from regkit.oci.annotation import CREATED, DESCRIPTION, LICENSES, SOURCE, TITLE, URL
-from regkit.ops.described import DESCRIBED, describe, epoch, web_address
+from regkit.ops.described import DESCRIBED, describe, epoch
 from tests.support.command import commit, git
 
 
@@ -98,32 +96,6 @@ def test_gitlab(tmp_path: Path) -> None:
 
 def test_nothing_is_known(tmp_path: Path) -> None:
     assert describe({}, tmp_path, None) == {}
-
-
-@pytest.mark.parametrize(
-    ("remote", "address"),
-    [
-        ("git@github.com:me/app.git", "https://github.com/me/app"),
-        ("github.com:me/app", "https://github.com/me/app"),
-        ("ssh://git@git.example.com:2222/me/app.git", "https://git.example.com/me/app"),
-        ("https://token@github.com/me/app/", "https://github.com/me/app"),
-        ("http://localhost:3000/me/app.git", "http://localhost:3000/me/app"),
-        ("/srv/git/app.git", ""),
-        ("../app", ""),
-        ("file:///srv/app.git", ""),
-        ("https://github.com", ""),
-        ("http://[", ""),
-        ("https://a:99999/b", ""),
-        ("", ""),
-    ],
-)
-def test_remotes_as_people_open_them(remote: str, address: str) -> None:
-    assert web_address(remote) == address
-
-
-@given(st.text())
-def test_any_remote(remote: str) -> None:
-    assert web_address(remote).startswith(("http://", "https://")) or not web_address(remote)
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "1" * 30, "٣", "253402300800"])
