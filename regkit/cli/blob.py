@@ -32,7 +32,7 @@ def get(
     refs: Refs,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", envvar="REGKIT_OUTPUT", help="A file; it is there whole, or not at all."),
+        typer.Option("--output", "-o", envvar="REGKIT_BLOB_OUTPUT", help="A file; it is there whole, or not at all."),
     ] = None,
 ) -> None:
     """Read a blob; its last bytes are handed on only when all of it has its digest."""

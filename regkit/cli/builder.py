@@ -41,7 +41,7 @@ def up(
     addr: Annotated[
         str | None,
         typer.Option(
-            envvar="REGKIT_ADDR", metavar="tcp://HOST:PORT|unix:///PATH", help="Listen there, too, for others."
+            envvar="REGKIT_BUILDER_ADDR", metavar="tcp://HOST:PORT|unix:///PATH", help="Listen there, too, for others."
         ),
     ] = None,
     tls_dir: Annotated[
@@ -86,7 +86,8 @@ def up(
 @app.command()
 def status(
     addr: Annotated[
-        str | None, typer.Option(envvar="REGKIT_ADDR", metavar="ADDR", help="Any other BuildKit, as buildctl names it.")
+        str | None,
+        typer.Option(envvar="REGKIT_BUILDER_ADDR", metavar="ADDR", help="Any other BuildKit, as buildctl names it."),
     ] = None,
     tls_dir: Annotated[
         Path | None,

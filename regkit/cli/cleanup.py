@@ -33,7 +33,7 @@ Images = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Option("--name", envvar="REGKIT_NAME", metavar="NAME", help="Only this [cleanup.NAME]; repeatable."),
+    typer.Option("--name", envvar="REGKIT_CLEANUP_NAME", metavar="NAME", help="Only this [cleanup.NAME]; repeatable."),
 ]
 Match = Annotated[
     str | None,
@@ -69,7 +69,9 @@ def plan(
     untagged: Untagged = False,
     out: Annotated[
         Path | None,
-        typer.Option(envvar="REGKIT_OUT", metavar="FILE", help="Write the plan there, for `apply --plan FILE`."),
+        typer.Option(
+            envvar="REGKIT_CLEANUP_OUT", metavar="FILE", help="Write the plan there, for `apply --plan FILE`."
+        ),
     ] = None,
     detailed_exitcode: Annotated[
         bool,
@@ -109,7 +111,7 @@ def apply(
     saved: Annotated[
         Path | None,
         typer.Option(
-            "--plan", envvar="REGKIT_PLAN", metavar="FILE", help="Do what this plan says, where it still holds."
+            "--plan", envvar="REGKIT_CLEANUP_PLAN", metavar="FILE", help="Do what this plan says, where it still holds."
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,

@@ -28,7 +28,9 @@ def copy(
     platform: Annotated[
         list[str] | None,
         typer.Option(
-            envvar="REGKIT_PLATFORM", metavar="LIST", help="Only these, with their attestations; a new index is made."
+            envvar="REGKIT_COPY_PLATFORM",
+            metavar="LIST",
+            help="Only these, with their attestations; a new index is made.",
         ),
     ] = None,
     attestations: KeepOrStrip = Attesting.keep,

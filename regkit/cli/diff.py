@@ -23,7 +23,7 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="REF")],
     after: Annotated[str, typer.Argument(metavar="REF")],
     platform: Annotated[
-        str | None, typer.Option(envvar="REGKIT_PLATFORM", help="Only the images for this platform.")
+        str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="Only the images for this platform.")
     ] = None,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
     detailed_exitcode: Annotated[

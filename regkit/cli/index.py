@@ -112,7 +112,7 @@ def remove(
     ctx: typer.Context,
     ref: Ref,
     platform: Annotated[
-        list[str] | None, typer.Option(envvar="REGKIT_PLATFORM", metavar="LIST", help="The images for these.")
+        list[str] | None, typer.Option(envvar="REGKIT_REMOVE_PLATFORM", metavar="LIST", help="The images for these.")
     ] = None,
     digest: Annotated[list[str] | None, typer.Option(help="The entry with this digest; repeatable.")] = None,
     tag: Tags = None,

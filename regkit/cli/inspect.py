@@ -37,7 +37,9 @@ def inspect(
     ctx: typer.Context,
     refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")],
     view: Annotated[View, typer.Option("--format", envvar="REGKIT_FORMAT", help="How it is shown.")] = View.table,
-    platform: Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")] = None,
+    platform: Annotated[
+        str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
+    ] = None,
     config: Annotated[
         bool,
         typer.Option(
@@ -46,7 +48,9 @@ def inspect(
     ] = False,
     attestations: Annotated[
         bool,
-        typer.Option("--attestations", envvar="REGKIT_ATTESTATIONS", help="SBOM and provenance; JSON has all of each."),
+        typer.Option(
+            "--attestations", envvar="REGKIT_ATTESTATIONS_ONLY", help="SBOM and provenance; JSON has all of each."
+        ),
     ] = False,
 ) -> None:
     """Show what a reference stands for: an index with its platforms, or an image."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
 
 Refs = Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")]
-Wanted = Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")]
+Wanted = Annotated[str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")]
 
 
 @app.command()
@@ -58,7 +58,7 @@ def put(
         Path, typer.Argument(metavar="FILE|-", exists=True, dir_okay=False, allow_dash=True, help="The document.")
     ],
     media_type: Annotated[
-        str | None, typer.Option(envvar="REGKIT_MEDIA_TYPE", help="Its media type, where it doesn't say so itself.")
+        str | None, typer.Option(envvar="REGKIT_MANIFEST_TYPE", help="Its media type, where it doesn't say so itself.")
     ] = None,
 ) -> None:
     """Put a manifest's bytes there, untouched; its digest is printed."""

@@ -20,7 +20,9 @@ def referrers(
     artifact_type: Annotated[
         str | None, typer.Option("--artifact-type", envvar="REGKIT_ARTIFACT_TYPE", help="Only those of this type.")
     ] = None,
-    platform: Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")] = None,
+    platform: Annotated[
+        str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
+    ] = None,
     view: Annotated[
         View, typer.Option("--format", envvar="REGKIT_FORMAT", metavar="table|json", help="How it is shown.")
     ] = View.table,

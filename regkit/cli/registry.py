@@ -119,7 +119,7 @@ def gc(
         bool,
         typer.Option(
             "--untagged",
-            envvar="REGKIT_UNTAGGED",
+            envvar="REGKIT_GC_UNTAGGED",
             help="Remove manifests, too, that have no tag, are in no index that stays and refer to nothing that does.",
         ),
     ] = False,

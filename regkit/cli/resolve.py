@@ -17,7 +17,9 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 def resolve(
     ctx: typer.Context,
     refs: Annotated[list[str], typer.Argument(metavar="REF...", help="References; '-' reads them from stdin.")],
-    platform: Annotated[str | None, typer.Option(envvar="REGKIT_PLATFORM", help="The image for this platform.")] = None,
+    platform: Annotated[
+        str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
 ) -> None:
     """Tell which digest a name stands for: NAME@sha256:..., a line each."""
