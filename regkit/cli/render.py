@@ -50,7 +50,7 @@ def _lines(*, verbose: bool, groups: bool) -> Iterator[Reporter]:
     """Write a line an event, in a CI's groups where it folds, and the matrix at the end."""
     from regkit.cli.render_groups import Folding, marks_of
 
-    tally = Tally()
+    tally, told = Tally(), list[bool]()
     marks = marks_of(os.environ) if groups else None
     folding = Folding(_write, _write_raw, marks, verbose=verbose) if marks else None
 
@@ -60,17 +60,24 @@ def _lines(*, verbose: bool, groups: bool) -> Iterator[Reporter]:
             folding(event)
         else:
             _write(describe(event, verbose=verbose), _style(event))
-        if isinstance(event, events.ReleaseUp) and tally.images:
-            if folding:
-                folding.close()
+        if isinstance(event, events.ReleaseUp):
+            show_matrix()
+
+    def show_matrix() -> None:
+        if folding:
+            folding.close()
+        if tally.images and not told:
+            told.append(True)
             for line in table(tally.matrix()):
                 _write(line)
 
     try:
         yield report
-    finally:
+    except BaseException:
         if folding:
             folding.close()
+        raise
+    show_matrix()
 
 
 @contextmanager

@@ -47,6 +47,9 @@ class Screen:
         self._unicode = console.encoding.lower().startswith("utf")
         self._tally = Tally()
         self._stages: list[_Stage] = []
+        self._told = False
+        self.refresh: Callable[[], None] = lambda: None
+        """Has what moves drawn anew at once; before lines are written that take its place."""
         self._spinner = Spinner("dots" if self._unicode else "line", style="cyan")
 
     def report(self, event: Event) -> None:
@@ -56,7 +59,7 @@ class Screen:
             self._begin(event)
         elif isinstance(event, events.ReleaseUp):
             self.finish()
-            self._show_matrix()
+            self.show_matrix()
         elif isinstance(event, _DETAILS) and self._stages:
             self._stages[-1].lines.append(self._detail(event))
         else:
@@ -67,6 +70,7 @@ class Screen:
     def finish(self, *, failed: bool = False) -> None:
         """Let a line stay of every stage that is under way."""
         stages, self._stages = self._stages, []
+        self.refresh()
         for stage in stages:
             if stage.name != _PASSING:
                 self._console.print(self._headline(stage, self._mark(failed=failed), alone=len(stages) == 1))
@@ -107,8 +111,7 @@ class Screen:
     def _facts(self, stage: str) -> str:
         tally = self._tally
         if stage == "build":
-            steps, cached = (sum(getattr(row, key) for row in tally.platforms.values()) for key in ("steps", "cached"))
-            return f"{counted(steps, 'step')}, {cached} cached" if steps else ""
+            return f"{counted(tally.steps, 'step')}, {tally.cached} cached" if tally.steps else ""
         if stage == "push":
             sent = sum(tally.sent.get(digest, 0) for digest in tally.arrived)
             return (
@@ -136,8 +139,8 @@ class Screen:
         for row in rows:
             what = Text(safe(row.running)) if row.running else Text(f"{counted(row.steps, 'step')} done", "dim")
             grid.add_row(Text(f"  {row.name}"), what, Text(bytes_of(row.moved.copy().values()), "dim"))
-        if self._tally.common and not any(row.running for row in rows):
-            grid.add_row(Text("  all"), Text(safe(self._tally.common)), Text())
+        if self._tally.common.running and not any(row.running for row in rows):
+            grid.add_row(Text("  all"), Text(safe(self._tally.common.running)), Text())
         return grid
 
     def _pushing(self, rows: list[Platform]) -> Table:
@@ -163,10 +166,11 @@ class Screen:
         grid.add_column(width=max(width_of(row.name) for row in rows) + 2, no_wrap=True)
         return grid
 
-    def _show_matrix(self) -> None:
-        """Write the images of the release: with whole digests where the terminal is wide enough."""
-        if not self._tally.images:
+    def show_matrix(self) -> None:
+        """Write the images, once: with whole digests where the terminal is wide enough."""
+        if self._told or not self._tally.images:
             return
+        self._told = True
         lines = table(self._tally.matrix())
         if max(map(len, lines)) > self._console.width - 2:
             lines = table(self._tally.matrix(short=True))
@@ -190,15 +194,18 @@ def on_terminal(*, verbose: bool, color: bool) -> Iterator[Reporter]:
     if color and console.color_system is None:  # they are asked for, whatever the terminal says
         console = Console(**fixed, color_system="standard")
     screen = Screen(console, verbose=verbose)
-    with Live(
+    moving = Live(
         console=console, transient=True, refresh_per_second=10, get_renderable=screen.live, redirect_stdout=False
-    ):
+    )
+    with moving:
+        screen.refresh = moving.refresh
         try:
             yield screen.report
         except BaseException:
             screen.finish(failed=True)
             raise
         screen.finish()
+        screen.show_matrix()
 
 
 def _style(event: Event) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regkit.errors import Unavailable, UsageError, VerificationFailed
-from regkit.events import Note, StageStarted, TagKept, TagMoved
+from regkit.events import ImageFound, Note, StageStarted, TagKept, TagMoved
 from regkit.oci.annotation import REVISION
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest, assemble_index
@@ -159,6 +159,8 @@ def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) ->
     with built(session, request.build, env) as made:
         looking.at_built(made)
         named = [_Named.of(image) for image in made.content.images]
+        for image in made.content.images:
+            session.report(ImageFound(image.descriptor, image.piece.manifest.layers, image.size))
         if pushed:
             each(lambda image: _push(session, Repository(session, image), named, tags), delivery.images)
         outputs = tuple(_write(session, location, named, request) for location in delivery.outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import get_args
 
 import pytest
@@ -184,6 +185,21 @@ def test_none(capsys: pytest.CaptureFixture[str]) -> None:
     render("none")
 
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mode", ["plain", "tty"])
+def test_the_matrix_of_a_build(capsys: pytest.CaptureFixture[str], mode: str) -> None:
+    """Without a release it stands at the end, after a failure nowhere."""
+
+    def build(*, fails: bool) -> str:
+        with suppress(Refused), rendering(mode, quiet=False, verbose=False) as report:
+            report(events.ImageFound(IMAGE, (BLOB,), 5_000_500))
+            if fails:
+                raise Refused("no")
+        return capsys.readouterr().err
+
+    assert DIGEST.short in build(fails=False)
+    assert DIGEST.short not in build(fails=True)
 
 
 @pytest.mark.parametrize("mode", ["plain", "tty", "json", "none"])
