@@ -7,6 +7,7 @@ run to run is written the same: digests by the order in which they appear, times
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -76,8 +77,11 @@ def screens(
         def run(*args: str) -> Shown:
             return shown(*args, columns=columns, home=root, env=env, cwd=root)
 
-        def publish(version: str, platforms: str = PLATFORMS) -> Shown:
-            return run("publish", "hello", "--image", image, "--platform", platforms, "--version", version)
+        def publish(version: str, *more: str, platforms: str = PLATFORMS) -> Shown:
+            return run("publish", "hello", "--image", image, "--platform", platforms, "--version", version, *more)
+
+        def tested(version: str, *command: str) -> Shown:
+            return publish(version, "--test", json.dumps(command), platforms="linux/amd64")
 
         found = {
             "publish": publish("v1.2.3"),
@@ -87,12 +91,15 @@ def screens(
             "plan": run("plan", "hello", "--image", image, "--platform", PLATFORMS, "--version", "v2.0.0"),
             "inspect": run("inspect", f"{image}:1.2.3"),
             "inspect-tree": run("inspect", f"{image}:1.2.3", "--format", "tree"),
+            "tested": tested("v3.0.0", "/hello"),
+            "test-failed": tested("v3.1.0", "/hello", "record"),
+            "build": run("build", "hello", "--image", image, "--platform", PLATFORMS, "--push-by-digest"),
             "tag-ls": run("tag", "ls", image, "--sort", "semver"),
         }
         _change(context)
         found["refused"] = publish("v1.2.4")
         _break(context)
-        found["build-failed"] = publish("v1.3.0", "linux/amd64")
+        found["build-failed"] = publish("v1.3.0", platforms="linux/amd64")
         yield found
 
 
@@ -126,6 +133,9 @@ NAMES = (
     "plan",
     "inspect",
     "inspect-tree",
+    "tested",
+    "test-failed",
+    "build",
     "tag-ls",
     "refused",
     "build-failed",
@@ -151,7 +161,7 @@ def test_screens_fit_and_are_left_as_they_were(screens: dict[str, Shown], column
         assert screen.cursor_visible, name
         assert ("\x1b" in screen.ansi) <= colored, name
         assert max(map(len, screen.text.splitlines())) <= columns, name
-    assert [name for name, screen in screens.items() if screen.exit_code] == ["refused", "build-failed"]
+    assert [name for name, screen in screens.items() if screen.exit_code] == ["test-failed", "refused", "build-failed"]
 
 
 def test_every_kept_screen_is_of_a_test() -> None:
