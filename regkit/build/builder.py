@@ -30,7 +30,9 @@ TOOLS = ("buildkitd", "buildctl", "runc", "setpriv", "unshare")
 """What has to be on PATH."""
 
 _SOCKET = "s"
-SOCKET_LIMIT = 100  # sun_path holds 108 bytes, unix(7); the directory's name and the socket's come on top
+SOCKET_LIMIT = 100
+"""Where a socket may lie: sun_path holds 108 bytes, unix(7), and `-otel` comes on top."""
+
 _ROOT_WAIT = 2.0
 _START_LIMIT = 30.0
 _GRACE = 2.0
@@ -98,8 +100,14 @@ def command(root: Path, address: str, config: Path, env: Mapping[str, str]) -> l
     return [
         *(unshare or "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"),
         *(buildkitd or "buildkitd", "--config", str(config), "--root", str(root), "--addr", address),
-        *("--containerd-worker=false", *network),
+        *("--containerd-worker=false", *network, *tracing(address)),
     ]
+
+
+def tracing(address: str) -> tuple[str, ...]:
+    """Put the socket for traces beside the daemon's own: by default it would lie in /run, for all daemons there are."""
+    path = address.removeprefix("unix://")
+    return () if path == address else ("--otel-socket-path", f"{path}-otel")
 
 
 def configuration(plain_http: Sequence[str], registries: Mapping[str, RegistryConfig]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from regkit.build.builder import tracing
 from regkit.build.child import find_tool
 
 SUBIDS = 65536
@@ -79,7 +80,7 @@ def rootless_command(content: Path, address: str, config: Path, env: Mapping[str
     return [
         *(rootlesskit, "--net=host", *(("--pidns",) if parts else ())),
         *(buildkitd, "--rootless", "--config", str(config), "--root", str(content), "--addr", address),
-        *("--containerd-worker=false", "--oci-worker-net=host"),
+        *("--containerd-worker=false", "--oci-worker-net=host", *tracing(address)),
         *(() if parts else ("--oci-worker-no-process-sandbox",)),
     ]
 

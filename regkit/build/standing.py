@@ -224,6 +224,7 @@ class _Place:
     """The directory, and what lies in it."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
         self.root = cache_root(env) / "builder"
         self.state = self.root / "state.json"
         self.config = self.root / "buildkitd.toml"
@@ -281,7 +282,12 @@ class _Place:
         private_directory(self.root)
         private_directory(self._sockets)
         private_directory(self.content)
+        private_directory(self.root / "tmp")
         self.config.write_text(configuration(plain_http, registries), encoding="utf-8")
+
+    def environment(self, daemon: Mapping[str, str]) -> dict[str, str]:
+        """Give the daemon's environment: what it and rootlesskit make on the way lies here, too."""
+        return {**daemon, "XDG_RUNTIME_DIR": str(self._sockets), "TMPDIR": str(self.root / "tmp")}
 
     def write(self, standing: Standing) -> None:
         write_whole(self.state, [json.dumps(standing.to_json(), indent=2).encode() + b"\n"], 0o600)
@@ -291,7 +297,16 @@ class _Place:
         for directory in {self.root, self._sockets}:
             shutil.rmtree(directory, ignore_errors=True)
             if directory.exists():
+                self._remove_as_root_of_our_own(directory)
+            if directory.exists():
                 raise Unavailable(f"{directory} can't be removed", hint=f"look at what is in it, then {_DOWN} again")
+
+    def _remove_as_root_of_our_own(self, directory: Path) -> None:
+        """Remove what belongs to subordinate ids: the files of images that were built without root."""
+        rootlesskit = find_tool("rootlesskit", self._env)
+        if rootlesskit is not None:
+            argv = [rootlesskit, "--net=host", "rm", "-rf", str(directory)]
+            subprocess.run(argv, env=daemon_environment(self._env), capture_output=True, check=False)
 
 
 def _check(wanted: Wanted, env: Mapping[str, str]) -> None:
@@ -315,7 +330,7 @@ def _start(place: _Place, wanted: Wanted, env: Mapping[str, str], ca_file: Path 
         with place.log.open("wb") as log:
             return subprocess.Popen(
                 argv,
-                env=_environment(trusting(daemon_environment(env), ca_file, place.root), env, rootless=wanted.rootless),
+                env=place.environment(trusting(daemon_environment(env), ca_file, place.root)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -353,11 +368,6 @@ def _platforms(platforms: Sequence[Platform]) -> list[str]:
     native = native_platform()
     ordered = [native, *(p for p in platforms if p.normalized != native.normalized)] if platforms else []
     return [word for platform in ordered for word in ("--oci-worker-platform", str(platform))]
-
-
-def _environment(daemon: dict[str, str], env: Mapping[str, str], *, rootless: bool) -> dict[str, str]:
-    kept = ("USER", "LOGNAME", "XDG_RUNTIME_DIR") if rootless else ()
-    return {**daemon, **{name: env[name] for name in kept if name in env}}
 
 
 def _wait(process: subprocess.Popen[bytes], place: _Place, env: Mapping[str, str]) -> None:
