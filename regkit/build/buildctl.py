@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +19,7 @@ from regkit.build.progress import Progress, Step
 from regkit.build.spec import EPOCH, BuildSpec, effective_args
 from regkit.errors import BuildFailed, RegkitError, Unavailable, UsageError
 from regkit.events import Reporter
+from regkit.files import cant_write
 from regkit.oci.platform import Platform
 
 _LINE_LIMIT = 16 * 1024 * 1024
@@ -88,7 +91,7 @@ def build(
 
     buildctl dies with the thread that calls this, and with `group`. It gets no credential but those in
     `docker_config`, and the secrets that are asked for. Raise BuildFailed with the failing step's own lines, or
-    Unavailable where there is no builder at `address`, or it is lost.
+    Unavailable where there is no builder at `address`, or it is lost; RegkitError where there is no room.
     """
     buildctl = find_tool("buildctl", env)
     if buildctl is None:
@@ -109,7 +112,16 @@ def build(
     for event in progress.finish():
         report(event)
     if status != 0:
-        raise failure(progress, spec, address)
+        raise _no_room(progress, destination) or failure(progress, spec, address)
+
+
+def _no_room(progress: Progress, destination: Path) -> RegkitError | None:
+    """Tell whether what was built didn't fit where it is put: that is no fault of the build."""
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        said = rf"{re.escape(str(destination))}(/\S*)?: {os.strerror(number)}"
+        if any(re.search(said, line, re.IGNORECASE) for line in progress.plain if line.startswith("error: ")):
+            return cant_write(destination, OSError(number, os.strerror(number)))
+    return None
 
 
 def failure(progress: Progress, spec: BuildSpec, address: Address) -> RegkitError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from regkit.errors import PartlyDone, Refused, VerificationFailed
+from regkit.errors import NotFound, PartlyDone, Refused, UnexpectedStatus, VerificationFailed
 from regkit.events import Note, StageStarted, TagKept, TagMoved, TagRemoved
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -75,9 +75,23 @@ class Publication:
         # Every child is asked for while the index is on its way: that saves a round trip.
         steps: list[Callable[[], None]] = [self.verify]
         if self.index.digest in absent:
-            steps.append(lambda: push(self.index.descriptor, self.index))
+            steps.append(self._push_index)
         each(lambda step: step(), steps)
         self.is_whole = True
+
+    def _push_index(self, tag: str | None = None) -> None:
+        """Write the index; raise VerificationFailed where the registry refuses it for a child that went."""
+        try:
+            self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+        except (NotFound, UnexpectedStatus) as refusal:
+            lost = self._missing([piece.descriptor for piece in self._pieces])
+            if not lost:
+                raise
+            names = ", ".join(descriptor.digest for descriptor in lost)
+            raise VerificationFailed(
+                f"{self.repository.name} took everything, but {names} went meanwhile",
+                hint="does somebody clean up there? the same command again brings it back",
+            ) from refusal
 
     def verify(self) -> None:
         """Ask for every child; raise VerificationFailed where the registry lacks one."""
@@ -98,7 +112,7 @@ class Publication:
             if standing == self.index.digest:
                 self._session.report(TagKept(tag, "it stands there already"))
             else:
-                self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+                self._push_index(tag)
                 written[tag] = standing
             self._tags.append(tag)
         settlement = Settlement(self._session, self.repository, self.index, release)
