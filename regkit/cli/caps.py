@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from regkit.cli.inspect import read_names
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import table, write_json, write_lines
+from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.output import table, write_documents, write_lines
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -22,7 +22,7 @@ def caps(
             metavar="HOST|REPOSITORY...", help="A repository with content shows more; '-' reads from stdin."
         ),
     ],
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Find out what a registry can do, without writing anything.
 
@@ -34,9 +34,8 @@ def caps(
     parsed = [parse_place(text) for text in read_names(places)]
     with globals_of(ctx).session() as session:
         found = [look(session, host, reference) for host, reference in parsed]
-    if form is Format.json:
-        documents = [each.to_json() for each in found]
-        write_json(documents[0] if len(documents) == 1 else documents)
+    if form is not ListFormat.text:
+        write_documents([each.to_json() for each in found], form)
         return
     for number, each in enumerate(found):
         lines = table([(name, answer, detail) for name, answer, detail in each.found])

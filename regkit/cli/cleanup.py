@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import safe, table, write_json, write_lines
+from regkit.cli.options import Format, ListFormat, globals_of
+from regkit.cli.output import safe, table, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
     from regkit.config.kinds import Read
@@ -79,7 +79,7 @@ def plan(
             "--detailed-exitcode", envvar="REGKIT_DETAILED_EXITCODE", help="End with 3 if it would remove anything."
         ),
     ] = False,
-    form: Form = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Show what `apply` with the same options would remove and what it keeps, with a reason a line."""
     work = _work(ctx, repositories, name, match, keep, keep_semver, older_than, untagged=untagged)
@@ -90,7 +90,9 @@ def plan(
         from regkit.cli.reports import write_file
 
         write_file(out, json.dumps(document, indent=2) + "\n")
-    if form is Format.json:
+    if form is ListFormat.jsonl:
+        write_json_lines(_decisions(document))
+    elif form is ListFormat.json:
         write_json(document)
     else:
         write_lines(_describe(plans))
@@ -145,6 +147,13 @@ def apply(
         write_lines(line for each in done for line in each.lines())
     failed = {f"{each.image.name}:{which}": error for each in done for which, error in each.failed.items()}
     raise_failures(sum(len(each.removed) + len(each.deleted) for each in done), failed)
+
+
+def _decisions(document: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """Give each decision of a plan as a document of its own."""
+    for image in document["images"]:
+        for action in ("remove", "keep", "delete", "spare"):
+            yield from ({"schema": 1, "image": image["image"], "action": action, **each} for each in image[action])
 
 
 def _work(
@@ -242,7 +251,7 @@ def _plan_all(
         yield cleaning, cleaning.plan(policies, now)
 
 
-def _document(plans: list[CleanupPlan]) -> dict[str, object]:
+def _document(plans: list[CleanupPlan]) -> dict[str, Any]:
     from regkit.ops.cleanup_plan import plans_document
 
     return plans_document(tuple(plans))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import Format
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.options import ListFormat
+from regkit.cli.output import write_lines, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +24,15 @@ def doctor(
         list[str] | None,
         typer.Option(envvar=["REGKIT_PLATFORM", "DOCKER_PLATFORMS"], help="What is to be built for; repeatable."),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Say what a build for these platforms needs, and the command that brings what is missing (exit code 1)."""
     from regkit.build.doctor import diagnose
     from regkit.oci.platform import parse_platforms
 
     findings = diagnose(parse_platforms(platform or ()), os.environ)
-    if form is Format.json:
-        write_json({"schema": 1, "findings": [_to_json(finding) for finding in findings]})
+    if form is not ListFormat.text:
+        write_list("findings", [_to_json(finding) for finding in findings], form)
     else:
         write_lines(line for finding in findings for line in _describe(finding))
     if not all(finding.ok for finding in findings):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regkit.cli.options import globals_of
-from regkit.cli.output import fitting, human_size, write_json, write_lines
+from regkit.cli.output import fitting, human_size, write_documents, write_lines
 
 if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest
@@ -27,6 +27,7 @@ class View(StrEnum):
 
     table = "table"
     json = "json"
+    jsonl = "jsonl"
     tree = "tree"
     raw = "raw"
     manifest_tool = "manifest-tool"
@@ -65,10 +66,10 @@ def inspect(
         _check_view(view, both=config and attestations)
     with globals_of(ctx).session() as session:
         if config:
-            _configs(session, locations, wanted)
+            _configs(session, locations, wanted, view)
             return
         if attestations:
-            _attestations(session, locations, wanted, as_json=view is View.json)
+            _attestations(session, locations, wanted, view)
             return
         if view is View.tree:
             _trees(session, locations, wanted)
@@ -78,8 +79,8 @@ def inspect(
                 sys.stdout.buffer.write(read_manifest(session, location, wanted).raw)
             return
         found = [look(session, location, wanted) for location in locations]
-    if view is View.json:
-        _write_documents([inspection.to_json() for inspection in found])
+    if view in (View.json, View.jsonl):
+        write_documents([inspection.to_json() for inspection in found], view)
         return
     show = _table if view is View.table else _manifest_tool
     for number, inspection in enumerate(found):
@@ -91,23 +92,19 @@ def _check_view(view: View, *, both: bool) -> None:
 
     if both:
         raise UsageError("--config and --attestations are two questions", hint="ask one at a time")
-    if view not in (View.table, View.json):
+    if view not in (View.table, View.json, View.jsonl):
         raise UsageError(f"--format {view} is for manifests", hint="leave --format away, or write --format json")
 
 
-def _write_documents(documents: list[dict[str, Any]]) -> None:
-    write_json(documents[0] if len(documents) == 1 else documents)
-
-
-def _configs(session: Session, locations: list[Location], platform: Platform | None) -> None:
+def _configs(session: Session, locations: list[Location], platform: Platform | None, view: View) -> None:
     """Write the bytes of the only image's configuration; of several images, one JSON document by platform."""
     from regkit.ops.inspect import read_configs
 
     found = [(location, read_configs(session, location, platform)) for location in locations]
-    if [len(configs) for _, configs in found] == [1]:
+    if [len(configs) for _, configs in found] == [1] and view is not View.jsonl:
         sys.stdout.buffer.write(found[0][1][0].raw)
         return
-    _write_documents(
+    write_documents(
         [
             {
                 "schema": 1,
@@ -115,17 +112,19 @@ def _configs(session: Session, locations: list[Location], platform: Platform | N
                 "configs": {str(config.platform or config.image): config.document for config in configs},
             }
             for location, configs in found
-        ]
+        ],
+        view,
     )
 
 
-def _attestations(session: Session, locations: list[Location], platform: Platform | None, *, as_json: bool) -> None:
+def _attestations(session: Session, locations: list[Location], platform: Platform | None, view: View) -> None:
     from regkit.ops.inspect import read_attestations
 
+    as_json = view is not View.table
     found = [(each, read_attestations(session, each, platform, statements=as_json)) for each in locations]
     if as_json:
         documents = [(str(name), [each.to_json() for each in attestations]) for name, attestations in found]
-        _write_documents([{"schema": 1, "name": name, "attestations": listed} for name, listed in documents])
+        write_documents([{"schema": 1, "name": name, "attestations": listed} for name, listed in documents], view)
         return
     rows = [("IMAGE", "PREDICATE", "DIGEST", "SIZE")]
     rows += [

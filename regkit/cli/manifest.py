@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regkit.cli.inspect import read_names
-from regkit.cli.options import globals_of
+from regkit.cli.options import Format, globals_of
 from regkit.cli.output import safe, write_json, write_lines
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def remove(
         bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print what would be removed, change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", envvar="REGKIT_YES", help="Don't ask.")] = False,
+    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
 ) -> None:
     """Delete manifests, and with each every tag that stands on it. For a tag alone there is `tag rm`."""
     from regkit.ops.content import delete_manifests, plan_deletion
@@ -100,12 +101,24 @@ def remove(
     with globals_of(ctx).session() as session:
         deletions = plan_deletion(session, locations)
         lines = [line for deletion in deletions for line in _describe(deletion)]
-        if dry_run:
-            write_lines(lines)
-            return
-        if not yes:
-            _confirm(lines)
-        delete_manifests(session, deletions)
+        if not dry_run:
+            if not yes:
+                _confirm(lines)
+            delete_manifests(session, deletions)
+    if form is Format.json:
+        write_json({"schema": 1, "dryRun": dry_run, "removed": [_to_json(deletion) for deletion in deletions]})
+    elif dry_run:
+        write_lines(lines)
+
+
+def _to_json(deletion: Deletion) -> dict[str, object]:
+    found = deletion.descriptor
+    return {
+        "name": str(deletion.location),
+        "mediaType": found.media_type if found else None,
+        "tags": list(deletion.tags),
+        "breaks": list(deletion.parents),
+    }
 
 
 def _describe(deletion: Deletion) -> Iterator[str]:

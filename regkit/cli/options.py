@@ -44,6 +44,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class ListFormat(StrEnum):
+    """How a list is written: as JSON one document, or one a line."""
+
+    text = "text"
+    json = "json"
+    jsonl = "jsonl"
+
+
 @dataclass(frozen=True, slots=True)
 class Globals:
     """The options before the command's name."""

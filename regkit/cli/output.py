@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -27,6 +27,27 @@ def write_json(document: object) -> None:
         _gathering[-1].append(document)
     else:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def write_documents(documents: Sequence[object], form: str) -> None:
+    """Write JSON documents: as `jsonl` one a line, as `json` the only one as it is, several as an array."""
+    if form == "jsonl":
+        write_json_lines(documents)
+    else:
+        write_json(documents[0] if len(documents) == 1 else documents)
+
+
+def write_list(key: str, items: Sequence[Mapping[str, object]], form: str) -> None:
+    """Write a list: as `json` one document that has it under a key, as `jsonl` each item as a document of its own."""
+    if form == "jsonl":
+        write_json_lines({"schema": 1, **item} for item in items)
+    else:
+        write_json({"schema": 1, key: items})
+
+
+def write_json_lines(documents: Iterable[object]) -> None:
+    """Write JSON documents, one a line."""
+    sys.stdout.writelines(f"{json.dumps(document)}\n" for document in documents)
 
 
 @contextmanager

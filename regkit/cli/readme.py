@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.output import write_lines, write_list
 from regkit.cli.pages import README, Short, place_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ Api = Annotated[
     str | None,
     typer.Option("--api", envvar="REGKIT_API", metavar="URL", help="The address of its API, where that is elsewhere."),
 ]
-Form = Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")]
+Form = Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")]
 
 
 @app.command()
@@ -63,7 +63,7 @@ def push(
     base: Base = None,
     provider: Whose = None,
     api: Api = None,
-    form: Form = Format.text,
+    form: Form = ListFormat.text,
 ) -> None:
     """Show a README on the repository's page: Docker Hub, Quay, Harbor. Nothing is sent where nothing differs."""
     from regkit.ops.readme import push as send
@@ -71,8 +71,8 @@ def push(
     readme, places = _read(ctx, image, file, short, base, provider, api)
     with globals_of(ctx).session() as session:
         found = send(session, readme, places)
-    if form is Format.json:
-        write_json({"schema": 1, "images": [{"name": each.name, "changed": each.changed} for each in found]})
+    if form is not ListFormat.text:
+        write_list("images", [{"name": each.name, "changed": each.changed} for each in found], form)
     else:
         write_lines(f"{each.name}: {'updated' if each.changed else 'unchanged'}" for each in found)
 
@@ -86,7 +86,7 @@ def diff(
     base: Base = None,
     provider: Whose = None,
     api: Api = None,
-    form: Form = Format.text,
+    form: Form = ListFormat.text,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", envvar="REGKIT_DETAILED_EXITCODE", help="Exit 3 where they differ.")
     ] = False,
@@ -97,8 +97,8 @@ def diff(
     readme, places = _read(ctx, image, file, short, base, provider, api)
     with globals_of(ctx).session() as session:
         found = compare(session, readme, places)
-    if form is Format.json:
-        write_json({"schema": 1, "images": [each.to_json() for each in found]})
+    if form is not ListFormat.text:
+        write_list("images", [each.to_json() for each in found], form)
     else:
         write_lines(line for each in found for line in each.lines())
     if detailed_exitcode and any(each.changed for each in found):

@@ -8,7 +8,7 @@ import typer
 
 from regkit.cli.inspect import View, read_names
 from regkit.cli.options import globals_of
-from regkit.cli.output import fitting, human_size, write_json, write_lines
+from regkit.cli.output import fitting, human_size, write_documents, write_json_lines, write_lines
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -24,7 +24,7 @@ def referrers(
         str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
     ] = None,
     view: Annotated[
-        View, typer.Option("--format", envvar="REGKIT_FORMAT", metavar="table|json", help="How it is shown.")
+        View, typer.Option("--format", envvar="REGKIT_FORMAT", metavar="table|json|jsonl", help="How it is shown.")
     ] = View.table,
 ) -> None:
     """List what refers to an image: signatures, SBOMs, whatever was attached to it."""
@@ -34,18 +34,18 @@ def referrers(
     from regkit.ops.resolve import at_digest
     from regkit.targets.location import Location
 
-    if view not in (View.table, View.json):
-        raise UsageError(f"referrers can't be shown as {view}", hint="write --format table or json")
+    if view not in (View.table, View.json, View.jsonl):
+        raise UsageError(f"referrers can't be shown as {view}", hint="write --format table, json or jsonl")
     locations = [Location.parse(text) for text in read_names(refs)]
     wanted = Platform.parse(platform) if platform else None
     with globals_of(ctx).session() as session:
         found = [(each, *list_referrers(session, each, wanted, artifact_type)) for each in locations]
-    if view is View.json:
-        documents = [
-            {"schema": 1, "name": at_digest(location, digest), "referrers": [each.to_json() for each in listed]}
-            for location, digest, listed in found
-        ]
-        write_json(documents[0] if len(documents) == 1 else documents)
+    if view is not View.table:
+        subjects = [(at_digest(place, digest), [each.to_json() for each in listed]) for place, digest, listed in found]
+        if view is View.jsonl:
+            write_json_lines({"schema": 1, "name": name, **each} for name, listed in subjects for each in listed)
+        else:
+            write_documents([{"schema": 1, "name": name, "referrers": listed} for name, listed in subjects], view)
         return
     rows = [("ARTIFACT TYPE", "DIGEST", "SIZE")]
     rows += [

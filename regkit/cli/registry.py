@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import human_size, safe, table, write_json, write_lines
+from regkit.cli.options import Format, ListFormat, globals_of
+from regkit.cli.output import human_size, safe, table, write_json, write_lines, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,19 +153,19 @@ def gc(
 
 
 @app.command()
-def quirks(form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text) -> None:
+def quirks(form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text) -> None:
     """List what `registry serve --quirk` can play: name, what the registry does then, and who does so."""
     from regkit.devregistry.quirks.catalogue import QUIRKS
 
     listed = [(each.name if each.number is None else f"{each.name}={each.number}", each) for each in QUIRKS.values()]
-    if form is Format.text:
+    if form is ListFormat.text:
         write_lines(table([(name, each.summary, each.plays) for name, each in listed]))
         return
     fields = ("name", "summary", "plays", "number")
     shown = [
         {**{field: getattr(each, field) for field in fields}, "refuses": sorted(each.refuses)} for _, each in listed
     ]
-    write_json({"schema": 1, "quirks": shown})
+    write_list("quirks", shown, form)
 
 
 def _lines(garbage: Garbage, freed: str) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from regkit.cli.inspect import read_names
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.output import write_lines, write_list
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -20,7 +20,7 @@ def resolve(
     platform: Annotated[
         str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Tell which digest a name stands for: NAME@sha256:..., a line each."""
     from regkit.oci.platform import Platform
@@ -34,8 +34,8 @@ def resolve(
     with globals_of(ctx).session() as session:
         found = each(lambda location: look(session, location, wanted), locations)
     names = [at_digest(location, there.digest) for location, there in zip(locations, found, strict=True)]
-    if form is Format.json:
-        results = [{"name": name, **there.to_json()} for name, there in zip(names, found, strict=True)]
-        write_json({"schema": 1, "results": results})
+    results = [{"name": name, **there.to_json()} for name, there in zip(names, found, strict=True)]
+    if form is not ListFormat.text:
+        write_list("results", results, form)
     else:
         write_lines(names)

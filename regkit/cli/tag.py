@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import table, write_json, write_lines
+from regkit.cli.options import Format, ListFormat, globals_of
+from regkit.cli.output import table, write_documents, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.tags import Removal
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+
+
+One = Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")]
+Lists = Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")]
 
 
 class Sort(StrEnum):
@@ -27,28 +31,33 @@ class Sort(StrEnum):
 @app.command("ls")
 def list_(
     ctx: typer.Context,
-    repository: Annotated[str, typer.Argument(metavar="REPOSITORY")],
+    repositories: Annotated[
+        list[str], typer.Argument(metavar="REPOSITORY...", help="Of several, whole names; '-' reads from stdin.")
+    ],
     sort: Annotated[
         Sort | None, typer.Option(envvar="REGKIT_SORT", help="Versions first, the highest on top; or by name.")
     ] = None,
     digest: Annotated[
         str | None, typer.Option(envvar="REGKIT_DIGEST", help="Only the tags that stand on this digest.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Lists = ListFormat.text,
 ) -> None:
     """List a repository's tags, a line each; in the registry's order without --sort."""
+    from regkit.cli.inspect import read_names
     from regkit.oci.digest import Digest
     from regkit.oci.reference import Reference
     from regkit.ops.tags import list_tags
 
-    reference = Reference.parse_name(repository)
-    wanted = Digest(digest) if digest else None
+    names = [Reference.parse_name(text) for text in read_names(repositories)]
+    wanted, order = Digest(digest) if digest else None, sort.value if sort else ""
     with globals_of(ctx).session() as session:
-        tags = list_tags(session, reference, sort=sort.value if sort else "", digest=wanted)
-    if form is Format.json:
-        write_json({"schema": 1, "name": reference.name, "tags": tags})
+        found = [(each.name, list_tags(session, each, sort=order, digest=wanted)) for each in names]
+    if form is ListFormat.jsonl:
+        write_json_lines({"schema": 1, "name": name, "tag": tag} for name, tags in found for tag in tags)
+    elif form is ListFormat.json:
+        write_documents([{"schema": 1, "name": name, "tags": tags} for name, tags in found], form)
     else:
-        write_lines(tags)
+        write_lines(tag if len(found) == 1 else f"{name}:{tag}" for name, tags in found for tag in tags)
 
 
 @app.command("set")
@@ -56,6 +65,7 @@ def set_(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SRC", help="What is to be tagged: a tag or a digest.")],
     tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="The tags, in the order they are written.")],
+    form: One = Format.text,
 ) -> None:
     """Put tags on what SRC names, in its repository, in the given order; each is read back."""
     from regkit.oci.reference import Reference
@@ -64,7 +74,10 @@ def set_(
     reference = Reference.parse(source)
     with globals_of(ctx).session() as session:
         digest = set_tags(session, reference, tags)
-    write_lines([f"{reference.name}@{digest}"])
+    if form is Format.json:
+        write_json({"schema": 1, "name": reference.name, "digest": digest, "tags": list(dict.fromkeys(tags))})
+    else:
+        write_lines([f"{reference.name}@{digest}"])
 
 
 @app.command("rm")
@@ -83,6 +96,7 @@ def remove(
             help="Remove also a tag that alone protects an image that an index needs, as on distribution 2.x.",
         ),
     ] = False,
+    form: One = Format.text,
 ) -> None:
     """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
     from regkit.cli.inspect import read_names
@@ -92,40 +106,57 @@ def remove(
     references = [Reference.parse(text) for text in read_names(refs)]
     with globals_of(ctx).session() as session:
         removals = plan_removal(session, references)
-        if dry_run:
-            write_lines(_describe(removal) for removal in removals)
-            return
-        if not yes:
-            _confirm(removals)
-        remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
+        if not dry_run:
+            if not yes:
+                _confirm(removals)
+            remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
+    if form is Format.json:
+        removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
+        write_json({"schema": 1, "dryRun": dry_run, "removed": removed})
+    elif dry_run:
+        write_lines(_describe(removal) for removal in removals)
 
 
 @app.command()
 def explain(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME[:TAG]", help="A repository, or one tag in it.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME[:TAG]...", help="A repository, or one tag in it; '-' reads from stdin."),
+    ],
     version: Annotated[
         str | None,
         typer.Option(metavar="REF", help="Explain what a publish of this version, tag or branch would do instead."),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Lists = ListFormat.text,
 ) -> None:
     """Tell for each tag which rule made it, or holds it back; one that a rule would have elsewhere is `wrong`."""
+    from regkit.cli.inspect import read_names
     from regkit.errors import UsageError
     from regkit.oci.reference import Reference
     from regkit.ops.explain import explain_tags
     from regkit.ops.versions import parse_release
 
-    reference = Reference.parse(name)
-    if reference.digest is not None:
-        raise UsageError(f"{name} names a digest, and the rules are for tags", hint="write registry/repository:tag")
+    references = [Reference.parse(text) for text in read_names(names)]
+    for reference in references:
+        if reference.digest is not None:
+            raise UsageError(f"{reference} names a digest, and the rules are for tags", hint="write NAME:TAG")
     release = parse_release(version) if version else None
     with globals_of(ctx).session() as session:
-        found = explain_tags(session, reference, release)
-    if form is Format.json:
-        write_json({"schema": 1, "name": reference.name, "tags": [each.to_json() for each in found]})
+        found = [(each.name, explain_tags(session, each, release)) for each in references]
+    if form is ListFormat.jsonl:
+        write_json_lines({"schema": 1, "name": name, **each.to_json()} for name, tags in found for each in tags)
+    elif form is ListFormat.json:
+        documents = [{"schema": 1, "name": name, "tags": [each.to_json() for each in tags]} for name, tags in found]
+        write_documents(documents, form)
     else:
-        write_lines(table([("TAG", "", "WHY"), *((each.tag, each.verdict, each.reason) for each in found)]))
+        several = len(found) > 1
+        rows = [
+            (f"{name}:{each.tag}" if several else each.tag, each.verdict, each.reason)
+            for name, tags in found
+            for each in tags
+        ]
+        write_lines(table([("TAG", "", "WHY"), *rows]))
 
 
 def _describe(removal: Removal) -> str:

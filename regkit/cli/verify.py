@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regkit.cli.inspect import read_names
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.output import write_documents, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.verify import Verification
@@ -32,7 +32,7 @@ def verify(
     blobs: Annotated[
         bool, typer.Option("--blobs", envvar="REGKIT_BLOBS", help="Read every blob too, and compute its digest.")
     ] = False,
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Look whether all of a release is there: every child, configuration and blob, of the right size.
 
@@ -47,9 +47,8 @@ def verify(
     expected = parse_platforms(platforms or ())
     with globals_of(ctx).session() as session:
         found = [look(session, location, expected, read_blobs=blobs) for location in locations]
-    if form is Format.json:
-        documents = [verification.to_json() for verification in found]
-        write_json(documents[0] if len(documents) == 1 else documents)
+    if form is not ListFormat.text:
+        write_documents([verification.to_json() for verification in found], form)
     else:
         for verification in found:
             _show(verification)

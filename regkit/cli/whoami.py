@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import Format, globals_of
-from regkit.cli.output import safe, table, write_json, write_lines
+from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.output import safe, table, write_documents, write_lines, write_list
 
 if TYPE_CHECKING:
     from regkit.ops.login import Identity, Known
@@ -22,7 +22,7 @@ def whoami(
     host: Annotated[
         str, typer.Argument(metavar="[HOST]", help="A registry, or a repository; without it all logins are listed.")
     ] = "",
-    form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
+    form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Say who one is at a registry, where that login is from, and whether it lets one in (exit code 4 if not)."""
     from regkit.errors import AccessDenied
@@ -36,8 +36,8 @@ def whoami(
             _list(known_logins(session.credentials), form)
             return
         found = identify(session, *place)
-    if form is Format.json:
-        write_json({"schema": 1, **_to_json(found)})
+    if form is not ListFormat.text:
+        write_documents([{"schema": 1, **_to_json(found)}], form)
     else:
         write_lines(_describe(found))
     if found.refusal:
@@ -51,10 +51,10 @@ def _warn(exposed: tuple[str, ...]) -> None:
     )
 
 
-def _list(known: tuple[Known, ...], form: Format) -> None:
-    if form is Format.json:
-        logins = [{"host": one.host, "user": one.username, "source": one.origin or None} for one in known]
-        write_json({"schema": 1, "logins": logins})
+def _list(known: tuple[Known, ...], form: ListFormat) -> None:
+    logins = [{"host": one.host, "user": one.username, "source": one.origin or None} for one in known]
+    if form is not ListFormat.text:
+        write_list("logins", logins, form)
     elif known:
         rows = [(one.host, one.username or "-", one.origin or "-") for one in known]
         write_lines(table([("HOST", "USER", "SOURCE"), *rows]))
