@@ -58,8 +58,8 @@ def plan(
 
         spec = request.spec(session, reports.paths)
         made = make_plan(session, spec, env=os.environ, admission=admission())
-        if spec.index is not None:
-            made.check_immutable(spec.index.digest)
+        if made.index is not None:
+            made.check_immutable(made.index)
     if out is not None:
         write_file(out, json.dumps(plan_document(spec, made), indent=2) + "\n")
     show_plan(made, form)

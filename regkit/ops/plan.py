@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -97,15 +97,18 @@ class PublishSpec:
         known = {key: value for key, value in said.items() if value}
         return {**self.described, **carried, **known, **self.annotations}
 
-    @property
-    def index(self) -> Manifest | None:
-        """The index, where the images are built already."""
-        return None if self.content is None else self.index_of(self.content)
-
     def index_of(self, content: Content) -> Manifest:
         """Write the index over the images."""
         pieces = (piece.descriptor for image in content.images for piece in image.pieces)
         return assemble_index(map(self.annotated, pieces), self.index_annotations)
+
+    def release_of(self, content: Content, published: Iterable[Manifest]) -> Manifest:
+        """Give the index over the images: one of those `published`, where it differs in its description alone."""
+        for there in published:
+            described = {key: value for key, value in there.annotations.items() if key in DESCRIBED}
+            if replace(self, described=described).index_of(content).digest == there.digest:
+                return there
+        return self.index_of(content)
 
     def annotated(self, descriptor: Descriptor) -> Descriptor:
         """Add to an image's descriptor what the index is to say of it; an attestation's stays as it is."""
@@ -181,6 +184,7 @@ class Plan:
     """What will be done; `reuse` is the published index that needs no build, found in `reused_from`.
 
     `reason` is that for or against a build; `index` is the digest that the tags will stand on, where it's known.
+    `published` are the indexes that stand under the exact version.
     """
 
     destinations: tuple[Destination, ...]
@@ -194,6 +198,7 @@ class Plan:
     reason: str
     index: Digest | None = None
     build: bool = True
+    published: tuple[Manifest, ...] = ()
     checks: Checks = field(default_factory=Checks)
     pages: tuple[PageState, ...] = ()
     """What becomes of the repositories' pages, where that was asked."""
@@ -216,11 +221,15 @@ class Plan:
     @property
     def pending(self) -> bool:
         """Whether anything would be changed."""
-        return self.build or any(page.changed for page in self.pages) or any(
-            there.pushes
-            or any(there.standing.get(tag) != self.index for tag in there.moving)
-            or (not self.keep_intermediates and there.standing.keys() & set(self.intermediates.values()))
-            for there in self.destinations
+        return (
+            self.build
+            or any(page.changed for page in self.pages)
+            or any(
+                there.pushes
+                or any(there.standing.get(tag) != self.index for tag in there.moving)
+                or (not self.keep_intermediates and there.standing.keys() & set(self.intermediates.values()))
+                for there in self.destinations
+            )
         )
 
     def check_immutable(self, digest: Digest) -> None:
@@ -263,7 +272,8 @@ def plan_publish(spec: PublishSpec, *states: State) -> Plan:
     whole = next((number for number, (index, _) in enumerate(found) if index is not None), None)
     # What is said of no build, or the first repository's reason for one.
     reuse, reason = found[whole or 0]
-    index = reuse or spec.index
+    published = tuple(there for state in states if (there := state.published(spec)) is not None)
+    index = reuse or (spec.release_of(spec.content, published) if spec.content else None)
     return Plan(
         destinations=tuple(
             Destination(
@@ -276,7 +286,7 @@ def plan_publish(spec: PublishSpec, *states: State) -> Plan:
             for image, state, (_, why) in zip(spec.images, states, found, strict=True)
         ),
         platforms=spec.platforms,
-        annotations=spec.index_annotations,
+        annotations=index.annotations if index else spec.index_annotations,
         intermediates=spec.intermediates,
         keep_intermediates=spec.keep_intermediates,
         exact=frozenset(spec.exact_tags if spec.immutable else ()),
@@ -285,6 +295,7 @@ def plan_publish(spec: PublishSpec, *states: State) -> Plan:
         reason=reason,
         index=index.digest if index else None,
         build=reuse is None and spec.build is not None,
+        published=published,
         checks=spec.checks,
     )
 

@@ -83,7 +83,7 @@ def publish(
             decided = approve(_decide(session, spec, failed))
             content = _content(session, spec, decided) or content
         elif decided.reuse is None:
-            decided.check_immutable(spec.index_of(content).digest)
+            decided.check_immutable(spec.release_of(content, decided.published).digest)
             looking.at_content(content)
         looking.by_people(content)
         return _Release(session, spec, decided, content, failed).run()
@@ -94,7 +94,7 @@ class _Release:
 
     def __init__(self, session: Session, spec: PublishSpec, decided: Plan, content: Content, failed: Failures) -> None:
         self._session, self._spec, self._plan, self._failed = session, spec, decided, failed
-        self._content, self._index = content, decided.reuse or spec.index_of(content)
+        self._content, self._index = content, decided.reuse or spec.release_of(content, decided.published)
         self._publications = {
             there.image: Publication(session, Repository(session, there.image), self._index, content.images)
             for there in decided.destinations
@@ -239,7 +239,7 @@ def _decide(session: Session, spec: PublishSpec, failed: Failures, admission: Ad
 
 def _with_pushes(session: Session, spec: PublishSpec, decided: Plan) -> Plan:
     """Ask what of the content lacks where, as far as it's known before a build."""
-    index = decided.reuse or spec.index
+    index = decided.reuse or (spec.release_of(spec.content, decided.published) if spec.content else None)
     if index is None:
         return decided
     content = [*index.manifests, index.descriptor]

@@ -266,3 +266,18 @@ def test_another_description_is_no_other_release(place: Place) -> None:
     asked = ("--image", name, "--platform", ",".join(PLATFORMS), "--version", "v1.2.3")
 
     assert output_of(regkit("publish", place.source, *asked, env=env)).strip() == f"{name}@{before}"
+
+
+def test_what_is_built_elsewhere_is_no_other_release_either(place: Place) -> None:
+    """The same images, published again where the CI says more: nothing is written. A title that is asked for counts."""
+    source, name = f"{place.name('attested')}:1.2.3", place.name("elsewhere")
+    asked = ("publish", "--from", source, "--image", name, "--version", "v1.2.3")
+    first = output_of(regkit(*asked))
+    mark, env = place.registry.mark(), {"GITHUB_REPOSITORY": "me/app", "SOURCE_DATE_EPOCH": "1"}
+
+    assert output_of(regkit(*asked, env=env)) == first
+    assert place.registry.writes(mark) == []
+    plan = output_of(regkit("plan", *asked[1:], env=env)).splitlines()
+    assert f"index      {first.strip().partition('@')[2]}" in plan
+    assert not any("me/app" in line for line in plan)
+    assert regkit(*asked, "--annotation", "org.opencontainers.image.title=Other", env=env).returncode == 9

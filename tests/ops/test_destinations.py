@@ -205,8 +205,8 @@ def test_a_plan_shows_what_is_sent_where(two: tuple[Served, Served], layout: Pat
 
     made = plan(first.session, spec)
 
-    index = spec.index
-    assert index is not None
+    assert spec.content is not None
+    index = spec.index_of(spec.content)
     assert [there.pushes for there in made.destinations] == [(), (*index.manifests, index.descriptor)]
     assert made.pending
     publish(first.session, spec, env={})
