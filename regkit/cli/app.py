@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from regkit import __version__
 from regkit.cli.options import Color, Globals, Progress
 from regkit.cli.output import choose_color
-from regkit.errors import BuildFailed, RegkitError
+from regkit.errors import RegkitError
 
 COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
@@ -135,20 +135,11 @@ def run(arguments: list[str]) -> int:
             import traceback
 
             traceback.print_exc()
+        from regkit.cli.render_error import show_error
+
         show_error(error)
         return error.exit_code
     return 0
-
-
-def show_error(error: RegkitError) -> None:
-    """Write an error for people: the failing step's lines, one sentence, a hint."""
-    from regkit.cli.output import painted, safe
-
-    if isinstance(error, BuildFailed):
-        sys.stderr.writelines(f"  | {safe(line)}\n" for line in error.log)
-    sys.stderr.write(f"{painted('regkit: error:', 'red', sys.stderr)} {safe(error.message)}\n")
-    if error.hint:
-        sys.stderr.write(f"  hint: {safe(error.hint)}\n")
 
 
 class _Interrupt(KeyboardInterrupt):
