@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
+from regkit.events import BlobProgress, BlobPushed
+from regkit.oci.descriptor import Descriptor
 from regkit.protocol.flow import Bytes
 from regkit.targets.counted import STEP, CountedSource
+from regkit.targets.repository import Repository
+from tests.ops.support import serving
 
 DATA = bytes(range(256)) * (3 * STEP // 256) + b"rest"
 
@@ -49,3 +53,17 @@ def test_pieces_that_come_are_not_waited_for() -> None:
         assert stream.read(7) == b"x" * 7
 
     assert inner.closed
+
+
+def test_a_large_blob_is_told_while_it_is_sent() -> None:
+    """What is on its way grows, and ends with its arrival; a small blob only arrives."""
+    with serving() as served:
+        repository = Repository(served.session, served.reference())
+        large, small = (Descriptor.of("application/octet-stream", data) for data in (DATA, b"small"))
+        for descriptor, data in ((large, DATA), (small, b"small")):
+            repository.push(descriptor, Bytes(data))
+
+    sent = [event.sent for event in served.events if isinstance(event, BlobProgress)]
+    assert sent == sorted(set(sent))
+    assert len(sent) >= 2
+    assert served.events[len(sent) :] == [BlobPushed(large), BlobPushed(small)]
