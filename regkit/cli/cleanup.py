@@ -120,7 +120,7 @@ def apply(
     form: Form = Format.text,
 ) -> None:
     """Remove tags, and with --untagged what they leave behind; afterwards all that stays is asked for."""
-    from regkit.errors import UsageError
+    from regkit.errors import AccessDenied, RegkitError, UsageError
     from regkit.ops.cleanup import cleanup
     from regkit.ops.tags import raise_failures
 
@@ -140,12 +140,17 @@ def apply(
             planned = list(_plan_all(ctx, session, work))
             if not yes:
                 _confirm([made for _, made in planned])
-        done = [cleanup(cleaning, made) for cleaning, made in planned]
+        done, failed = [], dict[str, RegkitError]()
+        for cleaning, made in planned:
+            try:
+                done.append(cleanup(cleaning, made))
+            except AccessDenied as error:
+                failed[made.image.name] = error
     if form is Format.json:
         write_json({"schema": 1, "images": [each.to_json() for each in done]})
     else:
         write_lines(line for each in done for line in each.lines())
-    failed = {f"{each.image.name}:{which}": error for each in done for which, error in each.failed.items()}
+    failed |= {f"{each.image.name}:{which}": error for each in done for which, error in each.failed.items()}
     raise_failures(sum(len(each.removed) + len(each.deleted) for each in done), failed)
 
 
@@ -187,13 +192,8 @@ def _work(
     if rules and not images:
         raise UsageError("no repository is named", hint="name one: regkit cleanup plan REPOSITORY --keep 5")
     if rules:
-        try:
-            age = kinds.age(older_than, Path()) if older_than is not None else None
-            expression = kinds.expression(match, Path()) if match is not None else None
-        except UsageError as error:
-            raise UsageError(
-                f"{'--match' if older_than is None else 'a rule'}: {error.message}", hint=error.hint
-            ) from None
+        age = None if older_than is None else _read("--older-than", kinds.age, older_than)
+        expression = None if match is None else _read("--match", kinds.expression, match)
         policy = CleanupConfig("the command line", (), expression, keep, keep_semver, age, untagged)
         return {image: [policy] for image in dict.fromkeys(images)}
     chosen = _configured(globals_of(ctx).config(), names or [])

@@ -51,7 +51,7 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
 
     Each tag is asked for right before. Before anything is deleted by digest, all tags are looked up again, and what any
     of them leads to stays. What goes wrong with one is in `failed`, and the others go on. Raise AccessDenied where
-    these credentials may not do it, VerificationFailed where something that stays is missing.
+    these credentials may not do it.
     """
     session, census = cleaning.session, plan.census
     repository = cleaning.repository
@@ -74,7 +74,9 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
     if deleted:
         _delete(cleaning, plan, done)
     session.report(StageStarted("verify", f"looking at what stays in {plan.image.name}"))
-    _verify(repository, plan, kept)
+    lost = _verify(repository, plan, kept)
+    if lost is not None:
+        done.failed[plan.image.name] = lost
     return done
 
 
@@ -111,17 +113,18 @@ def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
         done.failed[digest] = Refused(f"{plan.image.name}@{digest} stays: {why}")
 
 
-def _verify(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> None:
-    """Ask for every manifest that a tag that stays leads to."""
+def _verify(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> RegkitError | None:
+    """Ask for every manifest that a tag that stays leads to; say what is missing."""
     known, absent = plan.census.known, plan.census.absent
     there = (known[digest].descriptor(digest) for digest in kept if digest in known and digest not in absent)
     asked = [descriptor for descriptor in there if descriptor.is_manifest]
     lost = [
         each.digest for each, found in zip(asked, outcomes(repository.exists, asked), strict=True) if found is False
     ]
-    if lost:
-        whose = ", ".join(sorted({kept[digest] for digest in lost}))
-        raise VerificationFailed(
-            f"{plan.image.name} lacks {', '.join(lost)}, which {whose} needs",
-            hint=f"regkit verify {plan.image.name}:{kept[lost[0]]} tells what is missing",
-        )
+    if not lost:
+        return None
+    whose = ", ".join(sorted({kept[digest] for digest in lost}))
+    return VerificationFailed(
+        f"{plan.image.name} lacks {', '.join(lost)}, which {whose} needs",
+        hint=f"regkit verify {plan.image.name}:{kept[lost[0]]} tells what is missing",
+    )

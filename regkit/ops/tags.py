@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from semver import Version
 
 from regkit.config.spec import RegistryConfig
-from regkit.errors import AccessDenied, NotFound, PartlyDone, Refused, RegkitError, UsageError
+from regkit.errors import AccessDenied, NotFound, PartlyDone, Refused, RegkitError, UsageError, VerificationFailed
 from regkit.events import TagKept
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference, check_tag
+from regkit.ops.graph import AT_ONCE
 from regkit.ops.guard import TagGuard
 from regkit.ops.publication import Publication
 from regkit.ops.removal import RemovedTags
@@ -72,7 +73,7 @@ def plan_removal(session: Session, references: Iterable[Reference]) -> tuple[Rem
     for reference in wanted:
         if reference.tag is None or reference.digest is not None:
             raise UsageError(f"{reference} doesn't name a tag", hint="write registry/repository:tag")
-    found = each(lambda reference: Repository(session, reference).resolve(reference.identifier), wanted)
+    found = each(lambda reference: Repository(session, reference).resolve(reference.identifier), wanted, AT_ONCE)
     return tuple(Removal(r, there.digest if there else None) for r, there in zip(wanted, found, strict=True))
 
 
@@ -109,10 +110,15 @@ def remove_tags(
 
 
 def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
-    """Raise what went wrong with some of many: that itself, or PartlyDone where others went well."""
+    """Raise what went wrong with some of many: that itself, or PartlyDone where others went well.
+
+    What is missing afterwards weighs more than what couldn't be done.
+    """
     if not failed:
         return
-    errors = list(failed.values())
+    errors = sorted(failed.values(), key=lambda error: not isinstance(error, VerificationFailed))
+    if isinstance(errors[0], VerificationFailed):
+        raise errors[0]
     if len(errors) == 1 and not done:
         raise errors[0]
     messages = [error.message for error in errors]
