@@ -89,7 +89,9 @@ def check_tools(env: Mapping[str, str]) -> None:
             raise UsageError(f"{name} isn't on PATH, and a builder of our own needs it", hint=hint)
     if os.geteuid() != 0:
         raise UsageError(
-            "a builder of our own needs root", hint="run as root, or set BUILDKIT_HOST to a running BuildKit"
+            "a builder of our own needs root",
+            hint="run as root, or set BUILDKIT_HOST to a running BuildKit, "
+            "or start one without root: regkit builder up --rootless",
         )
 
 

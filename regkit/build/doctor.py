@@ -131,13 +131,7 @@ def findings(machine: Machine, platforms: Sequence[Platform]) -> tuple[Finding, 
         _RIGHTS if machine.rights else "",
     )
     known = {name for name, _, _ in _TOOLS}
-    rootless = (
-        Finding(
-            f"rootless: {need.name}", need.ok, need.detail, () if need.ok else wanted, "" if need.ok else need.remedy
-        )
-        for need in machine.rootless
-        if machine.rights and need.name not in known
-    )
+    rootless = (_without_root(need, wanted) for need in machine.rootless if machine.rights and need.name not in known)
     return (*tools, rights, *rootless, *emulation(machine, wanted))
 
 
@@ -153,6 +147,13 @@ def _tool(machine: Machine, tool: tuple[str, str, str], wanted: tuple[Platform, 
     if path:
         return Finding(name, ok=True, detail=path)
     return Finding(name, ok=False, detail=f"isn't on PATH; it {purpose}", platforms=wanted, remedy=remedy)
+
+
+def _without_root(need: Need, wanted: tuple[Platform, ...]) -> Finding:
+    if need.ok:
+        return Finding(need.name, ok=True, detail=need.detail)
+    detail = f"{need.detail}; a builder without root needs it"
+    return Finding(need.name, ok=False, detail=detail, platforms=wanted, remedy=need.remedy)
 
 
 def _remote(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ...]:

@@ -207,6 +207,8 @@ def check_wanted(wanted: Wanted) -> None:
     scheme, _, place = wanted.address.partition("://")
     if scheme not in ("tcp", "unix") or not place:
         raise UsageError(f"a builder can't listen on {wanted.address!r}", hint="write tcp://HOST:PORT or unix:///PATH")
+    if scheme == "unix" and not Path(place).parent.is_dir():
+        raise UsageError(f"there is no directory for the socket {place}", hint="make it, or name another place")
     if scheme == "unix" and wanted.tls_dir is not None:
         raise UsageError("certificates are for tcp:// alone", hint="leave --tls-dir out")
     if wanted.tls_dir is not None:
@@ -422,6 +424,9 @@ def _end(place: _Place, found: Standing | None) -> None:
     if free is None:
         raise Unavailable(f"the builder doesn't end, process {found.process}", hint=f"look at {place.log}")
     os.close(free)
+    scheme, _, path = found.address.partition("://")
+    if scheme == "unix" and Path(path).is_socket():
+        Path(path).unlink()
 
 
 def _signal(process: int, number: signal.Signals, limit: float) -> None:
