@@ -19,13 +19,23 @@ from regkit.oci.reference import Reference
 SYNTAX = "BUILDKIT_SYNTAX"
 """The argument that names the image that reads the Dockerfile, before what the file itself says."""
 
+GENERATOR = "docker/buildkit-syft-scanner:stable-1"
+"""The image that BuildKit makes SBOMs with, where none is named."""
+
+_WHAT = {"syntax": "the Dockerfile's frontend", "sbom": "the SBOM generator"}
+
 
 class Need(NamedTuple):
-    """An image that is read for a platform; `where` is the instruction that says so."""
+    """An image that is read for a platform; `where` is the instruction that says so, or `syntax` or `sbom`."""
 
     image: Reference
     platform: Platform
     where: str
+
+    @property
+    def what(self) -> str:
+        """What it is, and its name."""
+        return f"{_WHAT.get(self.where, 'the base image')} {self.image}"
 
     @property
     def is_base(self) -> bool:
@@ -69,9 +79,9 @@ def needs(
 ) -> tuple[Need, ...]:
     """Give the images that a build for `platforms` reads, each once a platform.
 
-    `native` tells the builder's own platform, and is asked only where that matters; where it isn't known, what depends on
-    it is left out. What isn't understood, and what
-    BuildKit will refuse, is left out: nothing is said of it that BuildKit doesn't say better.
+    `native` tells the builder's own platform, and is asked only where that matters; where it isn't known, what depends
+    on it is left out. So is what isn't understood, and what BuildKit will refuse: nothing is said of it that BuildKit
+    doesn't say better.
     """
     parsed = Dockerfile.parse(dockerfile)
     head, stages = _stages(parsed)

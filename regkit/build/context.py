@@ -37,8 +37,8 @@ class Entry:
 def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Path] = ()) -> Digest:
     """Digest the context that BuildKit would see, the Dockerfile, and how it is built; not for what.
 
-    Target, arguments, attestations and the images' annotations count. Files are streamed. What we write ourselves, as a plan that is kept in the
-    context, doesn't count: `without`. Raise UsageError for a file that can't be read.
+    Target, arguments, attestations and the images' annotations count. Files are streamed. What we write ourselves, as a
+    plan that is kept in the context, doesn't count: `without`. Raise UsageError for a file that can't be read.
     """
     total = hashlib.sha256(_FORMAT, usedforsecurity=False)
     root, ours = spec.context.resolve(), {path.resolve() for path in without}

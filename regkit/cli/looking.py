@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from regkit.cli.options import lines_of
 
 
-class Attesting(StrEnum):
+class Attesting(Enum):
     """What becomes of attestations that are there."""
 
     keep = "keep"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from regkit.errors import UsageError
 from regkit.oci.platform import Platform
+from regkit.oci.reference import Reference
 from regkit.ops.building import Built, builders, native_platform
 from regkit.ops.images import Content
 from regkit.ops.plan import PublishSpec
@@ -90,7 +91,7 @@ class Looking:
         preflight(self._session, self._needs())
 
     def _needs(self) -> tuple[Need, ...]:
-        from regkit.build.baseimages import needs
+        from regkit.build.baseimages import GENERATOR, Need, needs
 
         build = self._spec.build
         assert build is not None
@@ -100,7 +101,10 @@ class Looking:
             return None if build.means.builders else native_platform(self._env, build.means)
 
         text = build.dockerfile.read_text("utf-8", "replace")
-        return needs(text, dict(build.build_args), build.platforms, native, build.target)
+        found = needs(text, dict(build.build_args), build.platforms, native, build.target)
+        generator = dict(dict(build.attests).get("sbom", ())).get("generator", GENERATOR)
+        own = native() if "sbom" in dict(build.attests) else None
+        return (*found, Need(Reference.parse(generator), own, "sbom")) if own else found
 
     def _test(self, content: Content, addresses: Mapping[Platform, Address]) -> None:
         from regkit.build.trial import parse_command

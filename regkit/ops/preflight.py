@@ -59,13 +59,13 @@ def _joined(failures: Sequence[Failure]) -> Failure:
 def _look(session: Session, image: Reference, needs: Sequence[Need]) -> list[RegkitError]:
     """Give what is wrong with one image."""
     where = Repository(session, image, pull=True)
-    name = f"the base image {image}"
+    name = needs[0].what
     try:
         manifest = where.manifest(image.identifier)
         if manifest.media_type in _SCHEMA1:
             return [_old(name, [need.platform for need in needs], manifest.media_type)]
         if not manifest.is_index:
-            return [*_single(session, where, image, manifest, needs)]
+            return [*_single(session, where, manifest, needs)]
         return [*_children(where, name, manifest, dict.fromkeys(need.platform for need in needs))]
     except NotFound as error:
         return [BuildFailed(f"{name} isn't there: {error.message}", hint=f"is its name right? {SKIP}")]
@@ -97,15 +97,13 @@ def _children(where: Repository, name: str, index: Manifest, platforms: Iterable
     for media_type, affected in old.items():
         yield _old(name, affected, media_type)
     children = list(wanted)
-    for child, there in zip(children, each(where.exists, children), strict=True):
-        if not there:
+    for child, exists in zip(children, each(where.exists, children), strict=True):
+        if not exists:
             text = f"{name} lists an image for {_list(wanted[child])} that isn't there: {child.digest}"
             yield BuildFailed(f"{text} ({child.media_type})", hint="whoever publishes it has to push it again")
 
 
-def _single(
-    session: Session, where: Repository, image: Reference, manifest: Manifest, needs: Sequence[Need]
-) -> Iterator[RegkitError]:
+def _single(session: Session, where: Repository, manifest: Manifest, needs: Sequence[Need]) -> Iterator[RegkitError]:
     """Look at an image that is for one platform, and tells in its configuration for which."""
     there = read_platform(where, manifest)
     if there is None:
@@ -114,12 +112,12 @@ def _single(
     platforms = dict.fromkeys(need.platform for need in other if need.is_base)
     if platforms:
         yield BuildFailed(
-            f"the base image {image} has no image for {_list(platforms)}: it is for {there} alone",
+            f"{needs[0].what} has no image for {_list(platforms)}: it is for {there} alone",
             hint=f"FROM --platform={there} says that it is meant",
         )
     for need in other:
         if not need.is_base:
-            text = f"{need.where} takes files from {image}, which is for {there} alone, for {need.platform}, too"
+            text = f"{need.where} takes files from {need.image}, which is for {there} alone, for {need.platform}, too"
             session.report(Note(text, warning=True))
 
 

@@ -106,6 +106,10 @@ def publish_spec(
     wanted = None
     if sources and content is None:
         content = Content.read(open_sources(session, [str(source) for source in sources]), asked)
+    if content is not None and attests:
+        raise UsageError(
+            "attestations are made by a build, and nothing is built", hint="leave --attest, --provenance and --sbom out"
+        )
     if content is not None and strip_attestations:
         content = content.without_attestations
     if content is not None:
@@ -126,7 +130,7 @@ def publish_spec(
     checks.check(asked)
     _check_levels(levels, asked)
     described = describe(env, Path() if wanted is None else Path(context), commit)
-    return PublishSpec(
+    spec = PublishSpec(
         images=images,
         release=release,
         platforms=asked,
@@ -149,6 +153,7 @@ def publish_spec(
         checks=checks,
         page=page,
     )
+    return _naming(spec)
 
 
 def parse_images(texts: Sequence[str]) -> tuple[Reference, ...]:
@@ -190,6 +195,14 @@ def wanted_build(
         context, file, platforms, target, arguments, attests=attesting, means=means, annotations=annotations
     )
     return spec if platforms else replace(spec, platforms=(native_platform(env, spec.means),))
+
+
+def _naming(spec: PublishSpec) -> PublishSpec:
+    """Tell the build what the images are called: by the version, in each repository."""
+    if spec.build is None:
+        return spec
+    tag = (*spec.exact_tags, *spec.wanted_tags)[0]
+    return replace(spec, build=replace(spec.build, names=tuple(f"{image.name}:{tag}" for image in spec.images)))
 
 
 def _at(annotations: Sequence[Annotation], *levels: str) -> tuple[Annotation, ...]:

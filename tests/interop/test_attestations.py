@@ -164,6 +164,14 @@ def test_a_publish_of_what_is_built_may_leave_them_out(place: Place, kept: str) 
     assert attestations(index) == (attestations(_whole(place)) if kept == "keep" else {})
 
 
+def test_what_is_built_already_gets_none(place: Place) -> None:
+    asked = ("--image", place.name("wrong"), "--version", "v1.2.3", "--provenance", "true")
+    done = regkit("publish", "--from", f"{place.name('plain')}:1.2.3", *asked)
+
+    assert done.returncode == 2
+    assert "attestations are made by a build, and nothing is built" in done.stderr
+
+
 @pytest.mark.parametrize("options", [("--attest", "provenance"), ("--attest", "type=x"), ("--provenance", "max")])
 def test_what_is_no_attestation(place: Place, options: tuple[str, ...]) -> None:
     done = regkit("publish", place.source, "--image", place.name("wrong"), *options)

@@ -191,11 +191,20 @@ def test_the_image_that_reads_the_dockerfile(run: Run, shelf: RunningRegistry) -
     """It runs on the builder's own platform; what it is called in a heredoc or a late comment isn't one."""
     code, said = run(f"# syntax={shelf.host}/base:gone\nFROM scratch\n")
     assert code == 6
-    assert f"the base image {shelf.host}/base:gone isn't there" in said
+    assert f"the Dockerfile's frontend {shelf.host}/base:gone isn't there" in said
 
     text = f"FROM scratch\n# syntax={shelf.host}/base:gone\nCOPY <<EOF /a\nFROM {shelf.host}/base:gone\nEOF\n"
     code, said = run(text)
     assert code == 0, said
+
+
+def test_the_image_that_makes_sboms(run: Run, shelf: RunningRegistry) -> None:
+    """BuildKit would miss it when all is built."""
+    code, said = run("FROM scratch\nCOPY Dockerfile /\n", "--sbom", f"generator={shelf.host}/base:gone")
+
+    assert code == 6
+    assert f"the SBOM generator {shelf.host}/base:gone isn't there" in said
+    assert "] COPY " not in said
 
 
 def test_the_manifest_of_the_whole_is_read_once(run: Run, registry: RunningRegistry, tmp_path: Path) -> None:

@@ -174,9 +174,7 @@ def test_platform_that_a_layout_lacks(registry: RunningRegistry, work: Path) -> 
         cwd=work,
     )
 
-    assert_one_sentence(
-        done, 5, "there is no image for linux/arm/v6 in ocidir://layout", "there are: linux/amd64"
-    )
+    assert_one_sentence(done, 5, "there is no image for linux/arm/v6 in ocidir://layout", "there are: linux/amd64")
     assert registry.writes(mark) == []
 
 
@@ -205,16 +203,17 @@ def test_dockerfile_that_cannot_be_read(registry: RunningRegistry, work: Path, b
 
 
 @pytest.mark.parametrize(
-    ("missing", "status", "said"),
-    [("HOST/base:1.0", 6, "isn't there"), ("127.0.0.1:1/base:1.0", 75, "can't be looked at")],
+    ("missing", "told"),
+    [("HOST/base:1.0", (6, "isn't there")), ("127.0.0.1:1/base:1.0", (75, "can't be looked at"))],
     ids=["no such image", "no registry"],
 )
 def test_base_image_that_does_not_exist(
-    registry: RunningRegistry, work: Path, builder: str, missing: str, status: int, said: str
+    registry: RunningRegistry, work: Path, builder: str, missing: str, told: tuple[int, str]
 ) -> None:
     """The sentence names the image; with --no-preflight BuildKit's does, and a build fails with 6."""
     mark, image = registry.mark(), missing.replace("HOST", registry.host)
     (work / "context" / "Dockerfile").write_text(f"FROM {image}\n")
+    status, said = told
 
     assert_one_sentence(build(registry, work, builder), status, f"the base image {image} {said}", "")
     done = build(registry, work, builder, "--no-preflight")
