@@ -81,6 +81,7 @@ check_test() {
     need_go_tool regctl regctl@v0.11.7
     need_go_tool oras oras@v1.3.6
     need_go_tool cosign cosign@v3.1.3
+    need_go_tool buildx buildx@v0.38.2
     local version
     version=$(awk '/distribution-spec\/conformance v/ { print $NF }' tools/conformance/go.mod)
     need_go_tool oci-conformance "conformance@$version"
@@ -90,7 +91,6 @@ check_test() {
 
 check_bench() {
     need_go_tool regsync regsync@v0.11.7
-    need_go_tool buildx buildx@v0.38.2
 }
 
 check_hello() {

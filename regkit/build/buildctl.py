@@ -61,10 +61,15 @@ def arguments(spec: BuildSpec, address: Address, destination: Path, env: Mapping
 
 
 def _exporting(spec: BuildSpec, env: Mapping[str, str]) -> Iterator[str]:
-    """Give what the exporter is told: what images say of themselves, and that times in layers are the epoch at most."""
+    """Give what the exporter is told: what images say of themselves, and that times in layers are the epoch at most.
+
+    Also the names by which their attestations have them as subjects.
+    """
     for annotation in spec.annotations:
         platform = f"[{_as_buildkit(annotation.platform)}]" if annotation.platform else ""
         yield f"annotation-manifest{platform}.{annotation.key}={annotation.value}"
+    if spec.attests and spec.names:
+        yield f"name={','.join(spec.names)}"
     if dict(effective_args(spec, env)).get(EPOCH):
         yield "rewrite-timestamp=true"
 

@@ -19,6 +19,7 @@ class BuildSpec:
     """A context, a Dockerfile that may lie outside it, what they are built for, and how.
 
     `attests` are kinds of attestation, each with what is said of it; `annotations` are what images say of themselves.
+    `names` are what attestations call the images: BuildKit writes no subject into those of an image without a name.
     """
 
     context: Path
@@ -29,6 +30,7 @@ class BuildSpec:
     attests: tuple[tuple[str, Fields], ...] = ()
     means: Means = field(default_factory=Means)
     annotations: tuple[Annotation, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def build_spec(

@@ -16,7 +16,7 @@ from regkit.oci.platform import Platform, parse_platforms
 from regkit.oci.reference import Reference, check_tag
 from regkit.ops.building import native_platform
 from regkit.ops.checks import Checks
-from regkit.ops.described import describe, epoch
+from regkit.ops.described import EPOCH, describe, epoch
 from regkit.ops.entries import fits
 from regkit.ops.images import Content, Origin, read_location
 from regkit.ops.plan import PublishSpec
@@ -90,7 +90,11 @@ def publish_spec(
     release = parse_release(ref, zero_major=zero_major) if ref else None
     names = tuple(check_tag(tag) for tag in dict.fromkeys(tags))
     levels = parse_levels(annotations, images=not sources and content is None)
-    epoch(env)
+    dated = {
+        **env,
+        **{key: value for key, _, value in (text.partition("=") for text in build_args) if key == EPOCH and value},
+    }
+    epoch(dated)
     checks = Checks.read(
         test=test,
         test_platforms=test_platforms,
@@ -129,7 +133,7 @@ def publish_spec(
         asked = wanted.platforms
     checks.check(asked)
     _check_levels(levels, asked)
-    described = describe(env, Path() if wanted is None else Path(context), commit)
+    described = describe(dated, Path() if wanted is None else Path(context), commit)
     spec = PublishSpec(
         images=images,
         release=release,
