@@ -17,7 +17,7 @@ class Note(NamedTuple):
 
 
 class StageStarted(NamedTuple):
-    """A publish enters a stage: `plan`, `build`, `test`, `push`, `tag`, `clean`, `readme`."""
+    """A publish enters a stage: `plan`, `preflight`, `build`, `test`, `load`, `push`, `tag`, `clean`, `readme`."""
 
     name: str
     title: str

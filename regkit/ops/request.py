@@ -90,10 +90,8 @@ def publish_spec(
     release = parse_release(ref, zero_major=zero_major) if ref else None
     names = tuple(check_tag(tag) for tag in dict.fromkeys(tags))
     levels = parse_levels(annotations, images=not sources and content is None)
-    dated = {
-        **env,
-        **{key: value for key, _, value in (text.partition("=") for text in build_args) if key == EPOCH and value},
-    }
+    given = {key: value for key, _, value in (text.partition("=") for text in build_args)}
+    dated = {**env, EPOCH: given.get(EPOCH) or env.get(EPOCH, "")}
     epoch(dated)
     checks = Checks.read(
         test=test,

@@ -44,7 +44,7 @@ def images(name: str) -> list[str]:
 
 def test_two_builders_make_the_same_release(registry: RunningRegistry, hello: Path, tmp_path: Path) -> None:
     """Images and index are the same to the byte; attestations tell when they were made, so they aren't."""
-    one = built(registry, hello, tmp_path, 1, epoch=str(EPOCH))
+    one = built(registry, hello, tmp_path, 1, "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
     two = built(registry, hello, tmp_path, 2, "--attest", "type=provenance", epoch=str(EPOCH))
 
     assert images(one) == images(two)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import git, output_of, peer, regkit
+from regkit.build.builder import throwaway_builder
+from regkit.events import ignore
+from tests.support.command import clean_environment, git, output_of, peer, regkit
 from tests.support.registries import RunningRegistry
 from tests.support.releases import PLATFORMS, REPOSITORY, publish, tags_of
 
@@ -130,6 +132,20 @@ def test_a_rerun_that_reuses_the_release_tests_nothing(registry: RunningRegistry
     assert done.returncode == 0, done.stderr
     assert tags_of(registry) == before
     assert publish(registry, hello, *again, "--rebuild", builder=builder).returncode == 7
+
+
+@ONLY_EMBEDDED
+def test_several_builders_test_what_they_built(
+    registry: RunningRegistry, shell: Path, builder: str, tmp_path: Path
+) -> None:
+    """Each its platforms: one that is gone after the build would be missed."""
+    with throwaway_builder(tmp_path / "second", ignore, env=clean_environment(tmp_path)) as second:
+        builders = ("--builder", f"linux/amd64={builder}", "--builder", f"linux/386={second}")
+        done = regkit("publish", shell, "--image", name_of(registry), *TWO, *builders, "--test", "cat /arch")
+
+    assert done.returncode == 0, done.stderr
+    assert f"linux/386: built at {second}" in done.stderr
+    assert {"[linux/amd64] | amd64", "[linux/386] | 386"} <= set(done.stderr.splitlines())
 
 
 @ONLY_EMBEDDED
