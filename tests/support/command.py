@@ -18,9 +18,10 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def clean_environment(home: Path, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give an environment without a CI, a builder or credentials; `env` is added to it."""
+    """Give an environment without a CI, a builder or credentials, in which `regkit` is ours; `env` is added to it."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "HOME": str(home), **(env or {})}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return {**kept, "PATH": path, "HOME": str(home), **(env or {})}
 
 
 def regkit(
