@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: help setup demo test check bench docs screens clean
+.PHONY: help setup demo test prove check bench docs screens clean
 
 help:   ## say what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,10 @@ demo:   ## publish testdata/hello for four platforms to a registry that lives as
 test:   ## run the tests; ARGS="-k name" goes to pytest
 	@tools/setup.sh python build test hello
 	$(bin)/pytest $(ARGS)
+
+prove:  ## clean 10,000 drawn repositories in a model, and 200 on each real registry
+	@tools/setup.sh python test
+	REGKIT_EXAMPLES=10000 $(bin)/pytest --timeout 3600 tests/ops/test_cleanup.py tests/interop/test_cleanup_registries.py
 
 check:  ## formatting, lint, types, import contracts
 	@tools/setup.sh python
