@@ -56,8 +56,8 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
     session, census = cleaning.session, plan.census
     repository = cleaning.repository
     kept = census.kept_by(plan.staying)
-    cleaning.untagger.guard = TagGuard(repository, plan.going, census).guard
     deleted = {descriptor.digest for descriptor in plan.deleted}
+    cleaning.untagger.guard = TagGuard(repository, plan.going, census, deleted).guard
     shared = [digest for digest in census.below(plan.going.values()) if digest in kept]
     session.report(StageStarted("clean", f"cleaning {plan.image.name}"))
     removing = RemovedTags(

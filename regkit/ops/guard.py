@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from regkit.oci.digest import Digest
@@ -14,11 +14,12 @@ from regkit.targets.repository import Repository
 
 @dataclass
 class TagGuard:
-    """Tells what would be lost with the tags in `going`; it reads the repository only when it's asked."""
+    """Tells what would be lost with the tags in `going`, but for what is `spare`; it reads only when it's asked."""
 
     repository: Repository
     going: Mapping[str, Digest]
     census: Census | None = None
+    spare: Collection[Digest] = ()
     _kept: dict[Digest, str] = field(default_factory=dict)
     _tagged: frozenset[Digest] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -37,7 +38,7 @@ class TagGuard:
     def is_last(self, tag: str) -> bool:
         """Tell whether no tag that stays is on what `tag` stands on."""
         self._read()
-        return self.going[tag] not in self._tagged
+        return self.going[tag] not in self._tagged and self.going[tag] not in self.spare
 
     def _read(self) -> None:
         with self._lock:

@@ -176,6 +176,21 @@ def test_on_distribution_2_a_tag_that_alone_protects_an_image_stays(stage: Stage
     assert "it alone keeps" in reasons(plan)["arm"]
 
 
+def test_at_amazons_the_last_tag_goes_with_its_image_only(stage: Stage) -> None:
+    """Without --untagged it stays, for the image would go with it; with it, that is what was asked for."""
+    policy = CleanupConfig("", match="part|1[.]2", keep=0)
+    alone = stage.cleaning(vendor="ecr").plan([policy], NOW)
+    assert alone.going.keys() == {"1.2"}
+    assert "with its last tag" in reasons(alone)["part"]
+
+    cleaning = stage.cleaning(vendor="ecr")
+    done = cleanup(cleaning, cleaning.plan([policy._replace(untagged=True)], NOW))
+
+    assert done.failed == {}
+    assert sorted(done.removed) == ["1.2", "part"]
+    assert done.deleted == [stage.place.part.digest]
+
+
 def test_a_registry_that_is_down_is_told(stage: Stage) -> None:
     """One tag that can't be read is one thing; a registry that answers nothing isn't cleaned."""
     for number in range(MAX_UNREAD + 1):
