@@ -32,7 +32,7 @@ check:  ## formatting, lint, types, import contracts
 	$(bin)/lint-imports
 
 bench:  ## measure the client against its peers; ARGS="push-far" measures that row alone
-	@tools/setup.sh python test bench
+	@tools/setup.sh python build test bench hello
 	$(bin)/python -m tests.bench $(ARGS)
 
 docs:   ## generate the references of commands, events and registries, and the conformance summary

@@ -67,7 +67,7 @@ def publish(
     took. Of several repositories, one that fails leaves the others finished: the result's `unfinished` says what is
     missing there. `approve` may refuse the plan, or put another in its place.
     """
-    _open_ahead(session, spec)
+    _open_ahead(session, spec, spec.content)
     looking = Looking(session, spec, env)
     failed: Failures = {}
     decided = approve(_decide(session, spec, failed, admission() if admission else None))
@@ -79,6 +79,7 @@ def publish(
             made = stack.enter_context(built(session, spec.build, env))
             looking.at_built(made)
             content = made.content
+            _open_ahead(session, spec, content)
             # A build takes its time: what others did meanwhile counts, be it this very version.
             decided = approve(_decide(session, spec, failed))
             content = _content(session, spec, decided) or content
@@ -276,9 +277,9 @@ def _content(session: Session, spec: PublishSpec, decided: Plan) -> Content | No
     return Content.read([Origin.of(repository.name, repository, [decided.reuse.descriptor])])
 
 
-def _open_ahead(session: Session, spec: PublishSpec) -> None:
+def _open_ahead(session: Session, spec: PublishSpec, content: Content | None) -> None:
     """Open the connections for what is at hand while the tags are asked for: it is sent right after."""
-    if spec.content is not None:
-        blobs = sum(len(image.piece.manifest.blobs) for image in spec.content.images)
+    if content is not None:
+        blobs = sum(len(image.piece.manifest.blobs) for image in content.images)
         hosts = [spec.images[0].registry] * min(blobs, CONCURRENCY)
         ahead(lambda: each(session.open_ahead, hosts))
