@@ -25,6 +25,9 @@ from tests.support.verbs import VERBS, Verb, unchanged
 ASK_NOBODY = {"doctor", "init", "readme push", "readme diff", "registry serve", "registry quirks", "registry gc"}
 """The commands for which there is no registry to be odd: some ask another service."""
 
+WANT_A_BUILDER = {"build", "builder up", "builder status", "builder down"}
+"""What `build` sends goes the way of `publish --from`."""
+
 SOON = {"rate-limit-seconds": 0, "rate-limit-date": 0, "rate-limit-unix": 0}
 """Numbers that make a quirk ask for no wait: that one is obeyed is tested elsewhere."""
 
@@ -68,7 +71,7 @@ def test_no_verb_is_left_out() -> None:
     root = typer.main.get_command(app)
     assert isinstance(root, typer.core.TyperGroup)
 
-    assert {verb.name for verb in VERBS} == set(commands(root)) - ASK_NOBODY
+    assert {verb.name for verb in VERBS} == set(commands(root)) - ASK_NOBODY - WANT_A_BUILDER
 
 
 @pytest.mark.parametrize("quirk", ["none", *QUIRKS])

@@ -256,6 +256,12 @@ VERBS = (
         left=with_platform_tags,
     ),
     Verb(
+        "merge",
+        f"oci:{{new}}:built --image {{copy}} --version v1.2.3 --expect-platforms {','.join(PLATFORMS)}",
+        frozenset({WRITE}),
+        published(COPY, *VERSION),
+    ),
+    Verb(
         "plan",
         f"--from {{new}} --image {{app}} --version v1.2.4 --commit {COMMIT}",
         right=lambda _, out: all(tag in out for tag in ("1.2.4", "latest")),
