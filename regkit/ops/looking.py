@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from regkit.errors import UsageError
+from regkit.errors import Unavailable, UsageError
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.building import Built, builders, native_platform
@@ -97,8 +97,14 @@ class Looking:
         assert build is not None
 
         def native() -> Platform | None:
-            """Tell for which machine images are read that run on the builder; not, where several build."""
-            return None if build.means.builders else native_platform(self._env, build.means)
+            """Tell for which machine images are read that run on the builder; not, where there are several, or none.
+
+            What is wrong with a builder is said when it is to build.
+            """
+            try:
+                return None if build.means.builders else native_platform(self._env, build.means)
+            except (UsageError, Unavailable):
+                return None
 
         text = build.dockerfile.read_text("utf-8", "replace")
         found = needs(text, dict(build.build_args), build.platforms, native, build.target)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from regkit.build.baseimages import Need, suits
-from regkit.errors import AccessDenied, BuildFailed, NotFound, RegkitError, Unavailable
+from regkit.errors import AccessDenied, BuildFailed, NotFound, ProtocolError, RegkitError, Unavailable
 from regkit.events import Note, StageStarted
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -72,13 +72,16 @@ def _look(session: Session, image: Reference, needs: Sequence[Need]) -> list[Reg
     except AccessDenied as error:
         hint = error.hint or f"is there a login for {image.registry}? regkit login {image.registry}"
         return [AccessDenied(f"{name} can't be read: {error.message}", hint=f"{hint}; {SKIP}")]
+    except ProtocolError as error:
+        return [BuildFailed(f"{name} can't be read: {error.message}", hint=SKIP)]
     except Unavailable as error:
         return [Unavailable(f"{name} can't be looked at: {error.message}", hint=f"try again; {SKIP}")]
 
 
 def _children(where: Repository, name: str, index: Manifest, platforms: Iterable[Platform]) -> Iterator[RegkitError]:
     """Look at an index: what it lists for each platform, and whether that is there."""
-    images = [child for child in index.manifests if child.platform is not None and child.attests is None]
+    # BuildKit doesn't look into images that an index tells no platform of, either.
+    images = [child for child in index.manifests if child.platform is not None and not child.platform.is_unknown]
     missing, old, wanted = [], dict[str, list[Platform]](), dict[Descriptor, list[Platform]]()
     for platform in platforms:
         fitting = [child for child in images if child.platform and suits(platform, child.platform)]
@@ -92,7 +95,7 @@ def _children(where: Repository, name: str, index: Manifest, platforms: Iterable
         else:
             wanted.setdefault(child, []).append(platform)
     if missing:
-        there = ", ".join(dict.fromkeys(str(c.platform) for c in images if not (c.platform and c.platform.is_unknown)))
+        there = ", ".join(dict.fromkeys(str(child.platform) for child in images))
         yield BuildFailed(f"{name} has no image for {_list(missing)}", hint=f"it has: {there or 'none'}")
     for media_type, affected in old.items():
         yield _old(name, affected, media_type)

@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import bcrypt
 import pytest
@@ -127,6 +130,54 @@ def test_an_index_whose_child_is_of_schema_1(run: Run, tmp_path: Path) -> None:
     ) in said
 
 
+def test_an_index_that_tells_no_platforms(run: Run, tmp_path: Path) -> None:
+    """BuildKit doesn't read the images' configurations for it."""
+    index = make_layout(tmp_path / "layout", ("linux/amd64", "linux/arm64"))
+    bare = assemble_index([replace(child, platform=None) for child in index.manifests], {})
+    with Layout(tmp_path / "layout") as layout:
+        layout.push(bare.descriptor, Bytes(bare.raw), "bare")
+    with embedded(tmp_path / "other") as other:
+        output_of(regkit("copy", f"oci:{tmp_path / 'layout'}:bare", f"{other.host}/a:1"))
+
+        code, said = run(f"FROM {other.host}/a:1\n")
+        left = run(f"FROM {other.host}/a:1\n", "--no-preflight")
+
+    assert (code, left[0]) == (6, 6)
+    assert f"the base image {other.host}/a:1 has no image for linux/amd64, linux/arm64" in said
+    assert "can't be used for" in left[1]
+
+
+def test_what_is_no_manifest_at_all(run: Run, tmp_path: Path) -> None:
+    """A server that is no registry, and sends something else, is named with the image."""
+    path = tmp_path / "web" / "v2" / "a" / "manifests" / "1"
+    path.parent.mkdir(parents=True)
+    path.write_text("Welcome!")
+    handler = partial(Quiet, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        name = f"127.0.0.1:{server.server_port}/a:1"
+        code, said = run(f"FROM {name}\n")
+        server.shutdown()
+
+    assert code == 6
+    assert f"the base image {name} can't be read: " in said
+    assert "--no-preflight" in said
+
+
+def test_the_plan_needs_no_builder(run: Run, registry: RunningRegistry, shelf: RunningRegistry, tmp_path: Path) -> None:
+    """What only a builder can tell, which machine it is, isn't looked at then; the rest is."""
+    (tmp_path / "context").mkdir()
+    text = f"# syntax={shelf.host}/base:gone\nFROM {shelf.host}/base:whole\n"
+    (tmp_path / "context" / "Dockerfile").write_text(text)
+    asked = ("--image", f"{registry.host}/team/made", *ASKED)
+
+    done = regkit("plan", tmp_path / "context", *asked, env={"BUILDKIT_HOST": f"unix://{tmp_path}/none"})
+
+    assert done.returncode == 0, done.stderr
+    assert f"==> looking at {shelf.host}/base:whole" in done.stderr.splitlines()
+    assert run(text)[0] == 6
+
+
 def test_an_image_that_is_of_schema_1_itself(run: Run, tmp_path: Path) -> None:
     """A registry of old serves it by its tag."""
     make_layout(tmp_path / "layout")
@@ -154,6 +205,11 @@ def test_an_index_whose_child_is_gone(run: Run, tmp_path: Path) -> None:
 
     assert code == 6
     assert f"lists an image for linux/arm64 that isn't there: {lost.digest} ({lost.media_type})" in said
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @contextmanager
