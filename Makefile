@@ -39,7 +39,6 @@ docs:   ## generate the references of commands, events and registries, and the c
 	@tools/setup.sh python test
 	$(bin)/python docs/generate.py
 	$(bin)/python docs/registries.py
-	$(bin)/python docs/schemas.py
 	$(bin)/python -m tests.devregistry.conformance
 
 screens: ## show every screen of testdata/screens anew, and keep it; look at the difference

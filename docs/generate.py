@@ -97,4 +97,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from schemas import main as write_schemas
+
     main()
+    write_schemas()

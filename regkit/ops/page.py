@@ -22,8 +22,7 @@ from regkit.vendors.capability import Capabilities, Shown
 from regkit.vendors.find import by_host, named
 
 DESCRIPTION_LIMIT = 512
-"""How many characters of a description GitHub's registry shows (docs.github.com, "Working with the container
-registry", labels)."""
+"""How many characters GitHub's registry takes: "a text-only description limited to 512 characters"."""
 
 
 @dataclass(frozen=True, slots=True)
