@@ -130,17 +130,16 @@ class RemovedTags:
                 self.failed[tag] = outcome
             elif outcome:
                 self.removed.append(tag)
-                self.session.report(TagRemoved(f"{self._repository.name}:{tag}"))
             else:
                 self.moved.append(tag)
                 self.session.report(TagKept(tag, "it was moved meanwhile"))
 
     def _look_again(self, before: Collection[str]) -> None:
-        """Find the tags of which the registry said that they are gone, and which it still lists."""
+        """Find the tags of which the registry said that they are gone, and which it still lists; report the others."""
         left = set(self.removed) & set(before)
         for wait in LAG:
             if not left:
-                return
+                break
             if wait:
                 self.session.sleep(wait)
             left &= set(self._repository.tags())
@@ -149,6 +148,8 @@ class RemovedTags:
             self.failed[tag] = Refused(
                 f"{self._repository.name}:{tag} was removed, says the registry, and still stands"
             )
+        for tag in self.removed:
+            self.session.report(TagRemoved(f"{self._repository.name}:{tag}"))
 
     def _put_back(self, before: Collection[str]) -> None:
         """Push what was taken along, images before indexes, and set the tags that stood on it and stay."""

@@ -14,6 +14,7 @@ from regkit.devregistry.front import Front
 from regkit.devregistry.server import running
 from regkit.devregistry.store import Names
 from regkit.errors import AccessDenied, PartlyDone, Refused
+from regkit.events import TagRemoved
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.tags import plan_removal, remove_tags
@@ -37,14 +38,18 @@ class Asked:
 
     place: Place
     requests: list[tuple[str, str]] = field(default_factory=list)
-    refused: frozenset[str] = frozenset()
-    """The kinds of deletion that are refused from the second on: `digest`."""
+    refuses: bool = False
+    """Whether it deletes by digest once, and never again."""
+    pretends: bool = False
+    """Whether it says that it deletes, and does nothing."""
 
     def handle(self, request: Request) -> Response:
         name = manifest_name(request)
         self.requests.append((request.method, name))
-        if request.method == "DELETE" and ":" in name and "digest" in self.refused and self.deletions > 1:
+        if request.method == "DELETE" and ":" in name and self.refuses and self.deletions > 1:
             return Response(405)
+        if request.method == "DELETE" and self.pretends and (":" in name or not self.place.front.quirks):
+            return Response(202)
         return self.place.handle(request)
 
     @property
@@ -148,13 +153,38 @@ def test_a_stand_in_that_stays_gives_the_tag_back(stage: Stage) -> None:
     """Proven, and then refused all the same: the tag stands where it stood."""
     before = stage.tags
     stage.front.switch_on("tag-delete-400")
-    stage.asked.refused = frozenset({"digest"})
+    stage.asked.refuses = True
 
     with pytest.raises(Refused, match="deletes nothing by digest"):
         stage.remove("1.2")
 
     assert stage.asked.written == {"1.2"}
     assert stage.tags == before
+
+
+def test_a_registry_that_only_says_that_it_deletes(stage: Stage) -> None:
+    """It is looked at again: of a tag that is still listed it isn't said that it's gone."""
+    before = stage.tags
+    stage.asked.pretends = True
+
+    with pytest.raises(Refused, match="still stands"):
+        stage.remove("1.2")
+
+    assert stage.tags == before
+    assert not any(isinstance(event, TagRemoved) for event in stage.session.events)
+
+
+def test_a_proof_that_is_only_said_is_none(stage: Stage) -> None:
+    """So no tag is written where the stand-in would stay."""
+    before = stage.tags
+    stage.front.switch_on("tag-delete-400")
+    stage.asked.pretends = True
+
+    with pytest.raises(Refused, match="keeps what was deleted"):
+        stage.remove("1.2", "part")
+
+    assert stage.tags == before
+    assert stage.asked.written == set()
 
 
 def test_an_immutable_tag_stays(stage: Stage) -> None:
