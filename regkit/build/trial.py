@@ -106,7 +106,7 @@ def dockerfile(command: tuple[str, ...]) -> str:
 
 
 def arguments(trial: Trial, address: Address, directory: Path) -> list[str]:
-    """Give buildctl's arguments; the Dockerfile is in `directory`. Pure."""
+    """Give buildctl's arguments; `directory` holds the Dockerfile and nothing else. Pure."""
     options = {
         "platform": str(trial.platform),
         "multi-platform": "true",
@@ -126,25 +126,30 @@ def run(
 ) -> Outcome:
     """Run a trial to its end, in an empty `directory`; what it prints is reported line by line.
 
+    buildctl gets no credential: nothing is pulled.
+
     Raise Unavailable for a builder that isn't there; BuildFailed where it can't read the image.
     """
     buildctl = find_tool("buildctl", env)
     if buildctl is None:
         raise UsageError("buildctl isn't on PATH, and a test needs it", hint="regkit doctor says how to get it")
-    (directory / "Dockerfile").write_text(dockerfile(trial.command), "ascii")
+    context, no_logins = directory / "context", directory / "docker"
+    for made in (context, no_logins):
+        made.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(dockerfile(trial.command), "ascii")
     platform = str(trial.platform)
     progress = Progress((trial.platform,))
     report(StepStarted(platform, NAME))
     begun = time.monotonic()
-    argv = [buildctl, *arguments(trial, address, directory)]
-    own = client_environment(env, None)
+    argv = [buildctl, *arguments(trial, address, context)]
+    own = client_environment(env, no_logins)
     with child(argv, own, output=subprocess.PIPE, grace=_GRACE, group=group) as process:
         assert process.stdout is not None
         for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
             _tell(progress, line, platform, report)
         status = process.wait()
     _tell(progress, None, platform, report)
-    outcome = Outcome(trial.platform, 0) if status == 0 else _failed(progress, trial, address, directory)
+    outcome = Outcome(trial.platform, 0) if status == 0 else _failed(progress, trial, address, context)
     seconds = time.monotonic() - begun
     report(StepDone(platform, NAME, cached=False, seconds=seconds, error=outcome.ending))
     report(PlatformTested(platform, outcome.passed, seconds))
