@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_one_call_serves_all_platforms() -> None:
         *("--opt", "multi-platform=true", "--opt", "target=final", "--opt", "build-arg:K=a,b=c"),
         *("--output", 'type=oci,tar=false,"dest=/o,ut"'),
     ]
+
+
+def test_only_attestations_name_the_images() -> None:
+    """An image is called something where an attestation needs it as its subject; the names are one field of CSV."""
+    names = ("r.example/a:1.2.3", "r.example/b:1.2.3")
+    plain = BuildSpec(Path("/c"), Path("/c/Dockerfile"), PLATFORMS, names=names)
+    attested = replace(plain, attests=(("provenance", (("mode", "max"),)),))
+
+    without, last = (arguments(spec, Address("unix:///s"), Path("/o"), {})[-1] for spec in (plain, attested))
+
+    assert "name=" not in without
+    assert last == f'{without},"name={",".join(names)}"'

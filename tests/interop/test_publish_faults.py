@@ -1,22 +1,32 @@
 """What goes wrong around a publish: its disk, its builder, its registry, and others who clean up at the same time.
 
-A token that expires in the middle is in test_access.py, a registry that is busy, or a connection that breaks, in
+Tokens that expire during uploads are in test_access.py, a registry that is busy, or a connection that breaks, in
 test_faults.py.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import bcrypt
 import pytest
 
+from regkit.devregistry.app import DevRegistry
+from regkit.devregistry.auth import TokenGuard
+from regkit.devregistry.front import Front
+from regkit.devregistry.server import running
+from regkit.devregistry.tokens import Tokens
+from regkit.devregistry.users import Users
 from tests.support.command import output_of, peer, regkit, started
 from tests.support.layouts import make_layout
 from tests.support.proxy import proxy
@@ -154,6 +164,49 @@ def test_others_delete_an_image_on_the_way(registry: RunningRegistry, home: Path
 
     output_of(regkit(*publish(home, registry.host), home=home))
     check_whole(registry)
+
+
+@pytest.mark.parametrize("withdrawn", [False, True], ids=["only the token", "the login too"])
+def test_the_token_expires_before_the_first_tag(home: Path, *, withdrawn: bool) -> None:
+    """All content is there, and the token isn't taken any more: the login gets another one, and the tags follow.
+
+    Where the login isn't taken any more either: 4, and no tag; with a login the same command sends no blob again.
+    """
+    make_layout(home / "layout", PLATFORMS)
+    hashes = {name: bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode() for name in ("ci", "another")}
+    users = Users(hashes)
+    late: list[float] = []
+    tokens = Tokens("regkit", lifetime=5, clock=lambda: time.time() + sum(late))
+    front = Front(DevRegistry(), guarding=lambda handle: TokenGuard(handle, users, tokens))
+    with running(front) as registry, proxy(registry.host) as between:
+        log_in(home, between.host)
+        first_tag = between.hold("PUT", "/manifests/1$")
+        with started(*publish(home, between.host), home=home) as process:
+            until(first_tag.held.is_set, "the first tag's PUT is under way")
+            late.append(tokens.lifetime + 1)
+            taken = {"ci": hashes.pop("ci")} if withdrawn else {}
+            first_tag.release()
+            said = ending(process)
+        assert first_tag.seen[0].status == 401
+        if withdrawn:
+            assert process.returncode == 4, said
+            assert re.search(rf"^regkit: error: {between.host}/app doesn't let the user 'ci' from \S+ in: ", said, re.M)
+            hashes.update(taken)
+            assert "has no tags" in regkit("tag", "ls", f"{between.host}/app", home=home).stderr
+            sent = len(between.requests("PUT", "/blobs/"))
+            output_of(regkit(*publish(home, between.host), home=home))
+            assert len(between.requests("PUT", "/blobs/")) == sent
+        else:
+            assert process.returncode == 0, said
+        assert output_of(regkit("tag", "ls", f"{between.host}/app", home=home)).split() == TAGS
+        output_of(regkit("verify", "--blobs", f"{between.host}/app:1.2.3", home=home))
+
+
+def log_in(home: Path, host: str) -> None:
+    """Write a login as `docker login` does."""
+    (home / ".docker").mkdir()
+    login = {"auth": base64.b64encode(b"ci:secret").decode()}
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {host: login}}))
 
 
 def publish(home: Path, host: str, *options: str) -> tuple[str | Path, ...]:
