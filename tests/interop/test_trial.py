@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from regkit.build.builder import throwaway_builder
 from regkit.events import ignore
-from tests.support.command import clean_environment, git, output_of, peer, regkit
+from tests.support.command import LIMIT, clean_environment, git, output_of, peer, regkit, started
 from tests.support.registries import RunningRegistry
 from tests.support.releases import PLATFORMS, REPOSITORY, publish, tags_of
+from tests.support.waiting import until
 
 BUSYBOX = Path("/bin/busybox")
 ONLY_EMBEDDED = pytest.mark.parametrize("registry", ["embedded"], indirect=True)
@@ -146,6 +150,35 @@ def test_several_builders_test_what_they_built(
     assert done.returncode == 0, done.stderr
     assert f"linux/386: built at {second}" in done.stderr
     assert {"[linux/amd64] | amd64", "[linux/386] | 386"} <= set(done.stderr.splitlines())
+
+
+@ONLY_EMBEDDED
+def test_ctrl_c_ends_what_is_tested(registry: RunningRegistry, shell: Path, builder: str, tmp_path: Path) -> None:
+    """130, nothing was pushed, and no command runs on."""
+    mark, sign = registry.mark(), f"sign-{os.urandom(8).hex()}"
+    asked = ("--image", name_of(registry), *TWO, "--test", f"echo begun; : {sign}; while :; do :; done")
+
+    with started("publish", shell, *asked, home=tmp_path, env={"BUILDKIT_HOST": str(builder)}) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith(b"| begun\n"):
+            assert process.poll() is None
+        assert running(sign)
+        process.send_signal(signal.SIGINT)
+        process.wait(LIMIT)
+
+    assert process.returncode == 130
+    assert registry.writes(mark) == []
+    until(lambda: not running(sign), "no command of the test runs")
+
+
+def running(sign: str) -> list[str]:
+    """Give the processes whose command line holds a text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if sign.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 @ONLY_EMBEDDED
