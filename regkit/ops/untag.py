@@ -128,7 +128,10 @@ class Untagger:
         if held is not None:
             raise Refused(held, hint="keep it, or add --force where that collector never runs")
         self._stand_ins.prove()
-        self._stand_ins.replace(tag, _readable(manifest), self._stand_ins.delete)
+        # One at a time: docker-registry 2.8 looks through all tags while it deletes by digest, and where another one
+        # is written or goes meanwhile it gives up, and leaves a tag that stands on nothing.
+        with self._lock:
+            self._stand_ins.replace(tag, _readable(manifest), self._stand_ins.delete)
 
     def _by_version(self, tag: str, manifest: Manifest | None) -> None:
         known = _readable(manifest)

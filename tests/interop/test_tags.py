@@ -166,6 +166,20 @@ def test_crane_and_regkit_where_only_digests_are_deleted(tmp_path: Path) -> None
         output_of(peer("crane", "validate", "--remote", f"{name}:1"))
 
 
+def test_many_tags_of_a_registry_that_deletes_only_digests(tmp_path: Path) -> None:
+    """docker-registry 2.8 can't delete side by side; asked for many tags, each goes, and no other stands on nothing."""
+    make_layout(tmp_path / "layout", ("linux/amd64",))
+    with debian(tmp_path / "registry", delete=True) as registry:
+        name = Stage(registry, tmp_path).fill("team/app")
+        many = [f"tmp-{number}" for number in range(40)]
+        output_of(regkit("tag", "set", f"{name}:1", *many))
+
+        output_of(regkit("tag", "rm", *(f"{name}:{tag}" for tag in many), "--yes"))
+
+        assert registry.tags("team/app") == list(TAGS)
+        assert {digest_of(f"{name}:{tag}") for tag in TAGS} == {digest_of(f"{name}:1")}
+
+
 def test_no_clobber(stage: Stage, tmp_path: Path) -> None:
     """Neither moves a tag that stands; of all tags, those that are missing come anyway."""
     make_layout(tmp_path / "newer", ("linux/amd64",), seed=1)
