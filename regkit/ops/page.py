@@ -101,10 +101,7 @@ class Page:
             return None
         said = "; ".join(error.message for _, error in failed)
         names = " ".join(f"--image {place.repository.name}" for place, _ in failed)
-        short = " with the same --short" if self.readme.short is not None else ""
-        again = (
-            f"the same command again sends it, and so does regkit readme push {names} --file {self.readme.file}{short}"
-        )
+        again = f"the same command again sends it, and so does regkit readme push {names} --file {self.readme.file}"
         cause = failed[0][1].hint
         return PartlyDone(
             f"the release is up, but the README isn't shown: {said}",

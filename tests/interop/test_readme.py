@@ -241,6 +241,20 @@ def test_the_readme_section_is_for_its_images(place: Place) -> None:
 
 
 @ONE
+def test_one_readme_for_several_entries(place: Place) -> None:
+    """A file that the command line names is for one image alone, but not a project's README."""
+    place.hub.repositories["acme/two"] = HubRepository("old")
+    place.configure(
+        "".join(
+            f'[publish.{name}]\nimage = "{place.registry.host}/acme/{name}"\nfrom = "{place.layout}"\n'
+            for name in ("app", "two")
+        )
+    )
+    output_of(place.run("publish", "--version", "1.2.3", "--readme", "README.md"))
+    assert (place.page, place.hub.repositories["acme/two"].full) == (TEXT, TEXT)
+
+
+@ONE
 def test_githubs_registry_gets_a_description(place: Place) -> None:
     """The short text, else the first paragraph, on the index; nobody is asked to show a page."""
     place.configure(vendor="ghcr")
