@@ -98,7 +98,9 @@ def read(text: str) -> Document:
         if token.level or not token.map or token.nesting < 0:
             continue
         labels = frozenset(_labels(_inside(tokens, position)))
-        found.append(Block(*token.map, token.type == "heading_open", token.type == "paragraph_open", labels))
+        found.append(
+            Block(token.map[0], token.map[1], token.type == "heading_open", token.type == "paragraph_open", labels)
+        )
     references = env.get("references", {})
     definitions = {
         label: (reference["map"][0], "".join(lines[slice(*reference["map"])]).strip())
