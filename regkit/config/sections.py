@@ -51,11 +51,11 @@ REGISTRY = {
 }
 CLEANUP = {
     "image": Key("string or array", "The repositories.", kinds.images),
-    "match": Key("string", "Only tags that this regular expression matches.", kinds.expression),
-    "keep": Key("number", "Keep so many of the newest.", kinds.whole(0)),
+    "match": Key("string", "Only tags that this regular expression matches as a whole.", kinds.expression),
+    "keep": Key("number", "Keep so many of the newest images.", kinds.whole(0)),
     "keep-semver": Key("number", "Keep so many of the highest versions.", kinds.whole(0)),
     "older-than": Key("string", "Remove only what is older, as `30d` (m, h, d, w).", kinds.age),
-    "untagged": Key("true or false", "Remove manifests that nothing names, too.", kinds.boolean),
+    "untagged": Key("true or false", "Delete what the tags leave behind without a name, too.", kinds.boolean),
 }
 README = {
     "image": Key("string or array", "The repositories that it describes.", kinds.images),
