@@ -44,8 +44,9 @@ def check_ref_name(text: str) -> str:
 class Annotation:
     """A key and its value, and where they are to stand.
 
-    `level` is `index`, `index-descriptor` (what is said of the index, by a layout's own, say), `manifest` (what an image
-    says of itself) or `manifest-descriptor` (what the index says of it); the latter two of all, or only for `platform`.
+    `level` is `index`, `index-descriptor` (what is said of the index, as by a layout's own), `manifest` (what an image
+    says of itself) or `manifest-descriptor` (what the index says of it); the latter two of all images, or only of the
+    one for `platform`.
     """
 
     level: str

@@ -17,7 +17,13 @@ def test_any_key_and_value(key: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["index:a=b", "index-descriptor:a=b", "manifest[linux/arm/v7]:a=b", "manifest:a=", "manifest-descriptor[linux/386]:a=b"],
+    [
+        "index:a=b",
+        "index-descriptor:a=b",
+        "manifest[linux/arm/v7]:a=b",
+        "manifest:a=",
+        "manifest-descriptor[linux/386]:a=b",
+    ],
 )
 def test_an_annotation_is_written_as_it_is_read(text: str) -> None:
     """A plan in a file holds them so."""
