@@ -101,6 +101,10 @@ class Configured(TyperCommand):
             raise config.document.error((*here, "from"), text, "leave one of them out")
         if "image" not in given and "image" not in entry.values:
             raise config.document.error(here, f"[{'.'.join(here)}] has no image", 'write image = "ghcr.io/owner/name"')
+        keys = {key_of(parameter) for parameter in self.params}
+        if "from" in entry.values and "context" in keys and "from" not in keys:
+            text = f"[{'.'.join(here)}] has a from: it is built already"
+            raise config.document.error((*here, "from"), text, "choose another one with --name NAME")
         for parameter in self.params:
             if not alone and key_of(parameter) in given and _is_for_one(parameter):
                 raise config.document.error(
@@ -130,7 +134,7 @@ def choose(config: Config, names: list[str]) -> tuple[PublishConfig, ...]:
 
 def _is_for_one(parameter: Any) -> bool:
     """Tell whether a value makes sense for one image alone: its name, its sources, the files that tell of it."""
-    return (is_path(parameter) and key_of(parameter) != "readme") or key_of(parameter) in ("image", "from")
+    return (is_path(parameter) and key_of(parameter) != "readme") or key_of(parameter) in ("image", "from", "ref...")
 
 
 def _spelled(parameter: Any) -> str:

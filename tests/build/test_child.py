@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.build.child import child, find_tool, guard
+from regkit.build.child import Group, child, find_tool, guard
 
 
 def test_tool_is_found_on_the_path_that_is_given(env: dict[str, str], tmp_path: Path) -> None:
@@ -56,3 +56,21 @@ def test_child_has_a_process_group_of_its_own(env: dict[str, str]) -> None:
         assert os.getpgid(process.pid) == process.pid != os.getpgrp()
 
     assert process.returncode == -signal.SIGTERM
+
+
+def test_group_ends_together(env: dict[str, str]) -> None:
+    """All that run get SIGTERM, one that has left doesn't, and one that joins later ends at once."""
+    group = Group()
+    with child(["true"], env, output=subprocess.DEVNULL, grace=5, group=group) as gone:
+        gone.wait()
+    with (
+        child(["sleep", "1000"], env, output=subprocess.DEVNULL, grace=5, group=group) as one,
+        child(["sleep", "1000"], env, output=subprocess.DEVNULL, grace=5, group=group) as two,
+    ):
+        group.stop()
+        assert [one.returncode, two.returncode] == [-signal.SIGTERM] * 2
+        with child(["sleep", "1000"], env, output=subprocess.DEVNULL, grace=5, group=group) as late:
+            assert late.returncode == -signal.SIGTERM
+
+    assert group.stopped
+    assert gone.returncode == 0

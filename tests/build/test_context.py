@@ -21,6 +21,7 @@ from regkit.build.address import Address
 from regkit.build.buildctl import build
 from regkit.build.context import context_entries, source_digest
 from regkit.build.ignorefile import Ignore, parse_ignore
+from regkit.build.means import Means
 from regkit.build.spec import BuildSpec
 from regkit.errors import UsageError
 from regkit.events import ignore
@@ -175,18 +176,20 @@ def test_change_that_a_clone_does_not_keep_leaves_the_digest(change: Change, con
 
 
 def test_target_and_arguments_are_part_of_the_digest(context: MakeContext) -> None:
-    """The order of arguments isn't; the epoch is; platforms aren't."""
+    """The order of arguments isn't; the epoch and attestations are; neither platforms nor caches are."""
     spec = spec_of(context("FROM scratch"))
 
     def of(spec: BuildSpec, **env: str) -> str:
         return source_digest(spec, env)
 
     one = replace(spec, build_args=(("A", "1"), ("B", "2")))
-    variants = [of(spec), of(replace(spec, target="x")), of(one), of(spec, SOURCE_DATE_EPOCH="1")]
+    attested = replace(spec, attests=(("provenance", (("mode", "max"),)),))
+    variants = [of(spec), of(replace(spec, target="x")), of(one), of(attested), of(spec, SOURCE_DATE_EPOCH="1")]
     assert len(set(variants)) == len(variants)
     assert of(one) == of(replace(spec, build_args=(("B", "2"), ("A", "1"))))
     assert of(replace(spec, build_args=(("A", "1B2"),))) != of(one)
     assert of(spec) == of(spec_of(spec.context, "linux/arm/v6"))
+    assert of(spec) == of(replace(spec, means=Means.read({}, cache_from=["h.example/a"])))
 
 
 def test_two_clones_have_the_same_digest(context: MakeContext, tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def test_buildctl_gets_no_credential() -> None:
     }
 
 
+def test_buildctl_gets_the_secrets_that_are_asked_for() -> None:
+    """By name, and no others."""
+    given = client_environment(OURS, None, ["GITHUB_TOKEN"])
+
+    assert given["GITHUB_TOKEN"] == "secret"
+    assert "AWS_SECRET_ACCESS_KEY" not in given
+
+
 def test_buildkitd_gets_what_it_needs_only() -> None:
     """Its environment is a short list."""
     assert daemon_environment(OURS) == {"PATH": "/bin", "HOME": "/home/me", "https_proxy": "http://proxy"}

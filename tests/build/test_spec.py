@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from regkit.build.address import Address
 from regkit.build.buildctl import arguments
+from regkit.build.means import Means
 from regkit.build.spec import BuildSpec, build_spec, effective_args, parse_build_args
 from regkit.errors import UsageError
 from regkit.oci.platform import parse_platforms
@@ -76,6 +78,23 @@ def test_source_date_epoch_is_passed_on() -> None:
     assert effective_args(spec, env) == (("A", "2"), ("SOURCE_DATE_EPOCH", "7"), ("Z", "1"))
     assert effective_args(given, env) == (("SOURCE_DATE_EPOCH", "1"),)
     assert effective_args(given, {"SOURCE_DATE_EPOCH": ""}) == (("SOURCE_DATE_EPOCH", "1"),)
+
+
+def test_what_else_buildctl_is_told() -> None:
+    """Certificates before the verb; caches, attestations and secrets as buildctl spells them, fields as CSV."""
+    means = Means.read({"T": "t"}, cache_from=["h.example/a"], cache_to=['type=local,"dest=/a,b"'], secrets=["id=T"])
+    attests = (("provenance", (("mode", "max"), ("k", "a,b"))), ("sbom", ()))
+    spec = BuildSpec(Path("/c"), Path("/c/Dockerfile"), PLATFORMS, attests=attests, means=means)
+
+    words = arguments(spec, Address("tcp://h:1", Path("/certs")), Path("/out"), {})
+
+    assert words[:5] == ["--addr", "tcp://h:1", "--tlsdir", "/certs", "build"]
+    pairs = list(itertools.pairwise(words))
+    assert ("--import-cache", "type=registry,ref=h.example/a") in pairs
+    assert ("--export-cache", 'type=local,"dest=/a,b"') in pairs
+    assert ("--secret", "id=T,env=T") in pairs
+    assert ("--opt", 'attest:provenance=mode=max,"k=a,b"') in pairs
+    assert ("--opt", "attest:sbom=") in pairs
 
 
 def test_one_call_serves_all_platforms() -> None:

@@ -268,3 +268,23 @@ def test_toml_is_read_where_there_is_some(
     assert "regkit.ops.tags" in loaded
     assert ({"tomllib", "regkit.config.load", "regkit.cli.publish"} <= loaded) is configured
     assert bool({"tomllib", "regkit.config.load", "regkit.cli.publish"} & loaded) is configured
+
+
+def test_what_is_built_already_is_not_built(project: Path, registry: RunningRegistry) -> None:
+    """`build` takes the same sections; one with a `from` is refused with its line, and nothing is asked."""
+    done = regkit("build", "--name", "a", "--push-by-digest", cwd=project)
+
+    assert done.returncode == 2, done.stderr
+    assert "[publish.a] has a from: it is built already" in done.stderr
+    assert registry.requests() == []
+
+
+def test_parts_are_of_one_image(project: Path, registry: RunningRegistry) -> None:
+    """What `merge` is given can't be meant for several: one has to be chosen."""
+    several = regkit("merge", "ocidir://one", cwd=project)
+    chosen = regkit("merge", "ocidir://one", "--name", "a", cwd=project)
+
+    assert several.returncode == 2, several.stderr
+    assert "there are several images here" in several.stderr
+    assert output_of(chosen).startswith(f"{registry.host}/two@")
+    assert tags(registry) == {"one": [], "two": ["nightly"], "other": []}
