@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ from tests.bench.table import Line, line, row
 HELLO = Path(__file__).parents[2] / "testdata" / "hello"
 TAGS = ("1", "1.2", "1.2.3", "latest")
 ASKED = ",".join(PLATFORMS)
+RELEASE = ("--version", "v1.2.3", "--commit", "0123456789abcdef")
+
+Make = Callable[[Path, str], list[Argv]]
+"""Gives the processes that publish a context as an image."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +32,28 @@ class Yard:
     lab: Lab
     address: str
 
-    def regkit(self, context: Path, image: str) -> Argv:
+    def regkit(self, context: Path, image: str) -> list[Argv]:
         """Publish under four tags."""
-        release = ("--version", "v1.2.3", "--commit", "0123456789abcdef")
-        return [REGKIT, "publish", context, "--image", image, "--platform", ASKED, *release]
+        return [[REGKIT, "publish", context, "--image", image, "--platform", ASKED, *RELEASE]]
 
-    def buildx(self, context: Path, image: str) -> Argv:
+    def released(self, context: Path, image: str) -> list[Argv]:
+        """Push by digest, and release that under four tags."""
+        written = self.lab.root / "metadata.json"
+        push = _buildctl(context, f"name={image},push-by-digest=true", "--metadata-file", written)
+        release = [REGKIT, "publish", "--from", "-", "--image", image, *RELEASE]
+        digest = f'sed -n \'s/.*"containerimage.digest": *"\\(.*\\)".*/\\1/p\' {written}'
+        return [push, ["sh", "-c", f"echo {image}@$({digest}) | {shlex.join(release)}"]]
+
+    def buildx(self, context: Path, image: str) -> list[Argv]:
         """Build and push under the same four tags."""
         tags = [word for tag in TAGS for word in ("--tag", f"{image}:{tag}")]
-        return ["buildx", "build", "--provenance=false", "--push", "--platform", ASKED, *tags, context]
+        return [["buildx", "build", "--provenance=false", "--push", "--platform", ASKED, *tags, context]]
 
-    def buildctl(self, context: Path, image: str) -> Argv:
+    def buildctl(self, context: Path, image: str) -> list[Argv]:
         """Build and push under one tag."""
-        local = [word for name in ("context", "dockerfile") for word in ("--local", f"{name}={context}")]
-        output = f"type=image,name={image}:1.2.3,push=true"
-        return ["buildctl", "build", "--frontend=dockerfile.v0", *local, f"--opt=platform={ASKED}", "--output", output]
+        return [_buildctl(context, f"name={image}:1.2.3")]
 
-    def compare(self, context: Path, peer: Callable[[Path, str], Argv], *, far: bool = False) -> Comparison:
+    def compare(self, context: Path, peer: Make, *, ours: Make | None = None, far: bool = False) -> Comparison:
         """Measure; each run of each has a registry of its own: BuildKit mounts what it pushed to another repository."""
         with ExitStack() as stack:
 
@@ -51,11 +61,11 @@ class Yard:
                 rooms = (self.lab.registry(f"{name}{run}", far=far) for run in range(RUNS + 1))
                 return [stack.enter_context(room) for room in rooms]
 
-            def command(make: Callable[[Path, str], Argv]) -> Command:
-                own = places(make.__name__)
-                return Command.of(make.__name__, lambda run: make(context, f"{own[run].host}/app"))
+            def command(name: str, make: Make) -> Command:
+                own = places(name)
+                return Command(name, lambda run: make(context, f"{own[run].host}/app"))
 
-            return compare(command(self.regkit), [command(peer)], self.lab.env)
+            return compare(command("regkit", ours or self.regkit), [command(peer.__name__, peer)], self.lab.env)
 
 
 @contextmanager
@@ -97,9 +107,24 @@ def publish_built_large(lab: Lab) -> Iterator[Line]:
         found = builder.compare(_large(lab.root / "context"), builder.buildctl)
     bound = (
         "BuildKit pushes from its own store; we have the layers handed over, through gRPC in gRPC, and send them: the "
-        f"handing over alone takes twice as long as the peer's push. CPU: {found.cpu}"
+        f"handing over alone takes twice as long as the peer's push (ADR 0008). CPU: {found.cpu}"
     )
     yield line("the same for 3 platforms with 5 layers of 32 MiB each", found, "≤ 1.5", bound)
+
+
+@row("publish-pushed-large")
+def publish_pushed_large(lab: Lab) -> Iterator[Line]:
+    """Let BuildKit push large layers by digest, and release them where they are."""
+    with yard(lab) as builder:
+        found = builder.compare(_large(lab.root / "context"), builder.buildctl, ours=builder.released)
+    work = "the same, BuildKit pushes by digest, and `publish --from` releases what is there"
+    yield line(work, found, "≤ 1.5", f"what the peer does, and then the start of Python. CPU: {found.cpu}")
+
+
+def _buildctl(context: Path, what: str, *more: str | Path) -> Argv:
+    local = [word for name in ("context", "dockerfile") for word in ("--local", f"{name}={context}")]
+    asked = ["buildctl", "build", "--frontend=dockerfile.v0", *local, f"--opt=platform={ASKED}"]
+    return [*asked, "--output", f"type=image,{what},push=true", *more]
 
 
 def _large(context: Path) -> Path:

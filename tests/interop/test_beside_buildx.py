@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.oci.platform import Platform
-from tests.support.command import output_of, peer
+from tests.support.command import output_of, peer, regkit
 from tests.support.registries import RunningRegistry
 from tests.support.releases import PLATFORMS, REPOSITORY, publish
 
@@ -77,6 +78,29 @@ def test_what_is_alike_and_what_is_not(registry: RunningRegistry, hello: Path, b
     assert manifest(f"{name}:same").raw == mine.raw
 
 
+def test_what_buildkit_pushed_by_digest_is_released_where_it_is(
+    registry: RunningRegistry, hello: Path, buildx: Buildx, tmp_path: Path
+) -> None:
+    """The guide's way for large images: the builder pushes them by digest, and `publish --from` brings no byte again.
+
+    It writes the index and the tags alone; the images are those that the builder pushed, with the variants asked for.
+    """
+    name, written = f"{registry.host}/{REPOSITORY}", tmp_path / "metadata.json"
+    output = ("--output", f"type=image,name={name},push-by-digest=true,push=true", "--metadata-file", written)
+    buildx("build", "--platform", ",".join(PLATFORMS), "--provenance=false", *output, hello)
+    pushed = f"{name}@{json.loads(written.read_text())['containerimage.digest']}"
+    mark = registry.mark()
+
+    done = publish_pushed(name, pushed)
+
+    index = manifest(output_of(done).strip())
+    assert digests(images(index)) == digests(images(manifest(pushed)))
+    assert [str(image.platform) for image in images(index)] == list(PLATFORMS)
+    manifests = f"/v2/{REPOSITORY}/manifests/"
+    named = [logged.path.removeprefix(manifests) for logged in registry.writes(mark)]
+    assert named == [index.digest, "1", "1.2", "1.2.3", "latest"]
+
+
 @pytest.mark.parametrize("registry", ["distribution"], indirect=True)
 def test_provenance_names_every_repository(registry: RunningRegistry, hello: Path, builder: str) -> None:
     """Of several repositories each is a subject of the same provenance, by the version's tag."""
@@ -91,6 +115,12 @@ def test_provenance_names_every_repository(registry: RunningRegistry, hello: Pat
         assert {subject["digest"]["sha256"] for subject in subjects} == {image.digest.partition(":")[2]}
         purls = [f"pkg:docker/{name}@1.2.3?platform=" for name in names]
         assert [subject["name"].partition("platform=")[0] + "platform=" for subject in subjects] == purls
+
+
+def publish_pushed(name: str, pushed: str) -> CompletedProcess[str]:
+    """Release in a repository what is there by digest."""
+    asked = ("--image", name, "--version", "v1.2.3", "--platform", ",".join(PLATFORMS))
+    return regkit("publish", "--from", pushed, *asked)
 
 
 def with_our_differences(its: Manifest, attestations: list[Descriptor], annotations: Any) -> Manifest:
