@@ -107,7 +107,7 @@ def publish_built_large(lab: Lab) -> Iterator[Line]:
         found = builder.compare(_large(lab.root / "context"), builder.buildctl)
     bound = (
         "BuildKit pushes from its own store; we have the layers handed over, through gRPC in gRPC, and send them: the "
-        f"handing over alone takes twice as long as the peer's push (ADR 0008). CPU: {found.cpu}"
+        f"handing over alone takes twice as long as the peer's push (ADR 0009). CPU: {found.cpu}"
     )
     yield line("the same for 3 platforms with 5 layers of 32 MiB each", found, "≤ 1.5", bound)
 
