@@ -273,7 +273,9 @@ def test_another_description_is_no_other_release(place: Place) -> None:
     env = {"BUILDKIT_HOST": place.builder, "GITHUB_REPOSITORY": "me/app"}
     asked = ("--image", name, "--platform", ",".join(PLATFORMS), "--version", "v1.2.3")
 
-    assert output_of(regkit("publish", place.source, *asked, env=env)).strip() == f"{name}@{before}"
+    done = regkit("publish", place.source, *asked, env=env)
+    assert output_of(done).strip() == f"{name}@{before}"
+    assert "nothing to build" in done.stderr
 
 
 def test_what_is_built_elsewhere_is_no_other_release_either(place: Place) -> None:
