@@ -164,6 +164,22 @@ def test_a_publish_of_what_is_built_may_leave_them_out(place: Place, kept: str) 
     assert attestations(index) == (attestations(_whole(place)) if kept == "keep" else {})
 
 
+def test_jobs_that_build_apart_keep_them(place: Place, tmp_path: Path) -> None:
+    """What each job attests comes along into the merged release, image by image."""
+    name, env = place.name("merged"), {"BUILDKIT_HOST": place.builder}
+    records = tmp_path / "records"
+    for platform in PLATFORMS:
+        asked = ("--image", name, "--platform", platform, "--provenance", "true", "--push-by-digest")
+        output_of(regkit("build", place.source, *asked, "--digest-dir", records, env=env))
+
+    asked = ("--image", name, "--digest-dir", str(records), "--expect-platforms", ",".join(PLATFORMS))
+    output_of(regkit("merge", *asked, "--version", "v1.2.3", env=env))
+
+    index = document(f"{name}:1.2.3")
+    assert images(index) == images(_whole(place))
+    assert attestations(index).keys() == {child["digest"] for child in images(index)}
+
+
 def test_what_is_built_already_gets_none(place: Place) -> None:
     asked = ("--image", place.name("wrong"), "--version", "v1.2.3", "--provenance", "true")
     done = regkit("publish", "--from", f"{place.name('plain')}:1.2.3", *asked)
