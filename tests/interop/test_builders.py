@@ -175,6 +175,26 @@ def test_of_two_for_everything_the_native_one_builds(fleet: Fleet, registry: Run
     assert f"{ARM}: built at {fleet.arm64.address}" in done.stderr
 
 
+def test_what_no_pattern_is_for(fleet: Fleet, registry: RunningRegistry, context: Path, tmp_path: Path) -> None:
+    """BUILDKIT_HOST builds it, and stands in for a builder that is absent; else a throw-away one builds it."""
+    command: tuple[str | Path, ...] = ("publish", context, "--platform", BOTH, *VERSION)
+    given = ("--image", f"{registry.host}/given", "--builder", f"linux/arm64={fleet.arm64.option}")
+    absent = ("--image", f"{registry.host}/absent/too", "--builder", f"linux/arm64={NOBODY}")
+    host = {"BUILDKIT_HOST": str(fleet.amd64.address)}
+
+    named = regkit(*command, *given, env=host)
+    alone = regkit("-v", *command, *given, "--rebuild", "--no-immutable", home=tmp_path)
+    instead = regkit(*command, *absent, env=host)
+
+    for done in (named, alone, instead):
+        assert len(index_of(output_of(done).strip())["manifests"]) == 2
+    assert f"linux/amd64: built at {fleet.amd64.address}" in named.stderr
+    assert f"linux/amd64: built at unix://{tmp_path}/.cache/regkit/" in alone.stderr
+    for done in (named, alone):
+        assert f"{ARM}: built at {fleet.arm64.address}" in done.stderr
+    assert f"warning: {ARM} is built at {fleet.amd64.address}: can't reach the builder at {NOBODY}" in instead.stderr
+
+
 def test_who_has_no_certificate_is_kept_out(
     fleet: Fleet, registry: RunningRegistry, context: Path, tmp_path: Path
 ) -> None:
