@@ -172,8 +172,8 @@ def test_jobs_that_build_apart_keep_them(place: Place, tmp_path: Path) -> None:
         asked = ("--image", name, "--platform", platform, "--provenance", "true", "--push-by-digest")
         output_of(regkit("build", place.source, *asked, "--digest-dir", records, env=env))
 
-    asked = ("--image", name, "--digest-dir", str(records), "--expect-platforms", ",".join(PLATFORMS))
-    output_of(regkit("merge", *asked, "--version", "v1.2.3", env=env))
+    whole = ("--digest-dir", records, "--expect-platforms", ",".join(PLATFORMS), "--version", "v1.2.3")
+    output_of(regkit("merge", "--image", name, *whole, env=env))
 
     index = document(f"{name}:1.2.3")
     assert images(index) == images(_whole(place))
