@@ -1,46 +1,35 @@
-"""A buildkitd that stays: started by `regkit builder up`, found by every later call, ended by `regkit builder down`.
-
-All of it lies in one private directory. A lock there is held by the daemon's whole process tree: while it is taken the
-builder runs, whatever became of the process that is written down.
-"""
+"""A buildkitd that stays: started by `regkit builder up`, found by every later call, ended by `regkit builder down`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from regkit.build import emulators
 from regkit.build.address import Address
-from regkit.build.builder import SOCKET_LIMIT, check_tools, command, configuration, last_words
+from regkit.build.builder import check_tools, command, last_words
 from regkit.build.child import find_tool
 from regkit.build.environment import daemon_environment, trusting
+from regkit.build.standing_place import DOWN, Place, Standing
 from regkit.build.workers import serves, version_of, worker_platforms
-from regkit.build.workspace import cache_root, is_still, lock_file, private_directory
 from regkit.errors import NotFound, Refused, Unavailable, UsageError
 from regkit.events import Note, Reporter, ignore
-from regkit.files import write_whole
 from regkit.oci.platform import Platform
 
 if TYPE_CHECKING:
     from regkit.config.spec import RegistryConfig
 
-SCHEMA = 1
 _START_LIMIT = 30.0
 _STOP_LIMIT = 10.0
-_TURN_LIMIT = 60.0
 _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
-_DOWN = "regkit builder down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +40,6 @@ class Wanted:
     address: str | None = None
     tls_dir: Path | None = None
     rootless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A builder that stays. `socket` is for this machine, `address` for whoever it was asked for."""
-
-    process: int
-    socket: str
-    address: str
-    rootless: bool
-    handlers: tuple[str, ...] = ()
-    """The emulators' handlers that were registered for it."""
-    mounted: bool = False
-    """Whether binfmt_misc was mounted for them."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give what is written down."""
-        return {
-            "schema": SCHEMA,
-            "process": self.process,
-            "socket": self.socket,
-            "address": self.address,
-            "rootless": self.rootless,
-            "handlers": list(self.handlers),
-            "mounted": self.mounted,
-        }
-
-    @classmethod
-    def read(cls, path: Path) -> Self | None:
-        """Read what is written down; None where there is nothing that can be read."""
-        try:
-            said = json.loads(path.read_bytes())
-            return cls(
-                int(said["process"]),
-                str(said["socket"]),
-                str(said["address"]),
-                said["rootless"] is True,
-                tuple(str(name) for name in said["handlers"]),
-                said["mounted"] is True,
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +66,7 @@ class Status:
 
 def standing_builder(env: Mapping[str, str]) -> Address | None:
     """Give the builder that `up` started, where it still runs."""
-    place = _Place(env)
+    place = Place(env)
     found = place.running()
     return Address(found.socket) if found else None
 
@@ -139,7 +86,7 @@ def up(
     address that would give everybody root; Unavailable where it doesn't come up. Nothing is left then.
     """
     check_wanted(wanted)
-    place = _Place(env)
+    place = Place(env)
     with place.turn():
         found = place.running()
         if found is not None:
@@ -172,7 +119,7 @@ def up(
 
 def status(env: Mapping[str, str]) -> Status:
     """Ask the builder that `up` started; raise NotFound where there is none, Unavailable where it doesn't answer."""
-    found = _Place(env).running()
+    found = Place(env).running()
     if found is None:
         raise NotFound("no builder is up", hint="regkit builder up starts one")
     return _ask(found, env)
@@ -185,7 +132,7 @@ def status_at(address: Address, env: Mapping[str, str]) -> Status:
 
 def down(env: Mapping[str, str], report: Reporter) -> bool:
     """End it, and remove all that is there because of it; False where nothing was there."""
-    place = _Place(env)
+    place = Place(env)
     if not place.root.exists():
         return False
     with place.turn():
@@ -222,95 +169,6 @@ def check_wanted(wanted: Wanted) -> None:
         )
 
 
-class _Place:
-    """The directory, and what lies in it."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.root = cache_root(env) / "builder"
-        self.state = self.root / "state.json"
-        self.config = self.root / "buildkitd.toml"
-        self.log = self.root / "buildkitd.log"
-        self.content = self.root / "buildkitd"
-        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
-        short = len(os.fsencode(self.root)) + len("/s") <= SOCKET_LIMIT
-        self._sockets = self.root if short else Path("/tmp", f"regkit-{os.geteuid()}-{name}")  # noqa: S108 - made 0700
-
-    @property
-    def socket(self) -> str:
-        return f"unix://{self._sockets}/s"
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Let one at a time start or end it; raise Unavailable where another one takes too long."""
-        path = private_directory(self.root.parent) / "builder.lock"
-        while True:
-            lock = lock_file(path, wait=_TURN_LIMIT)
-            if lock is None:
-                raise Unavailable(
-                    "another regkit has been starting or ending the builder for a minute", hint="try again"
-                )
-            if is_still(path, lock):
-                break
-            os.close(lock)  # who had the turn before has removed it
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(lock)
-
-    def running(self) -> Standing | None:
-        """Give what runs: its lock is taken."""
-        if not self.state.exists():
-            return None
-        lock = self.lock()
-        if lock is not None:
-            os.close(lock)
-            return None
-        return Standing.read(self.state)
-
-    def lock(self, wait: float = 0.0) -> int | None:
-        try:
-            return lock_file(self.root / "lock", wait=wait)
-        except FileNotFoundError:
-            return None
-
-    def clear(self) -> None:
-        """Remove what a builder left that was ended by somebody else."""
-        if self.root.exists():
-            self.remove()
-
-    def prepare(self, plain_http: Sequence[str], registries: Mapping[str, RegistryConfig]) -> None:
-        private_directory(self.root)
-        private_directory(self._sockets)
-        private_directory(self.content)
-        private_directory(self.root / "tmp")
-        self.config.write_text(configuration(plain_http, registries), encoding="utf-8")
-
-    def environment(self, daemon: Mapping[str, str]) -> dict[str, str]:
-        """Give the daemon's environment: what it and rootlesskit make on the way lies here, too."""
-        return {**daemon, "XDG_RUNTIME_DIR": str(self._sockets), "TMPDIR": str(self.root / "tmp")}
-
-    def write(self, standing: Standing) -> None:
-        write_whole(self.state, [json.dumps(standing.to_json(), indent=2).encode() + b"\n"], 0o600)
-
-    def remove(self) -> None:
-        self.state.unlink(missing_ok=True)
-        for directory in {self.root, self._sockets}:
-            shutil.rmtree(directory, ignore_errors=True)
-            if directory.exists():
-                self._remove_as_root_of_our_own(directory)
-            if directory.exists():
-                raise Unavailable(f"{directory} can't be removed", hint=f"look at what is in it, then {_DOWN} again")
-
-    def _remove_as_root_of_our_own(self, directory: Path) -> None:
-        """Remove what belongs to subordinate ids: the files of images that were built without root."""
-        rootlesskit = find_tool("rootlesskit", self._env)
-        if rootlesskit is not None:
-            argv = [rootlesskit, "--net=host", "rm", "-rf", str(directory)]
-            subprocess.run(argv, env=daemon_environment(self._env), capture_output=True, check=False)
-
-
 def _check(wanted: Wanted, env: Mapping[str, str]) -> None:
     """Raise UsageError where it can't be started here."""
     if not wanted.rootless:
@@ -323,10 +181,10 @@ def _check(wanted: Wanted, env: Mapping[str, str]) -> None:
         raise UsageError(f"a rootless builder needs {missing.name}: {missing.detail}", hint=missing.remedy)
 
 
-def _start(place: _Place, wanted: Wanted, env: Mapping[str, str], ca_file: Path | None) -> subprocess.Popen[bytes]:
+def _start(place: Place, wanted: Wanted, env: Mapping[str, str], ca_file: Path | None) -> subprocess.Popen[bytes]:
     lock = place.lock()
     if lock is None:
-        raise Unavailable(f"the lock in {place.root} is taken", hint=_DOWN)
+        raise Unavailable(f"the lock in {place.root} is taken", hint=DOWN)
     argv = [*_command(place, wanted, env), *_listening(wanted), *_platforms(wanted.platforms)]
     try:
         with place.log.open("wb") as log:
@@ -344,7 +202,7 @@ def _start(place: _Place, wanted: Wanted, env: Mapping[str, str], ca_file: Path 
         os.close(lock)
 
 
-def _command(place: _Place, wanted: Wanted, env: Mapping[str, str]) -> list[str]:
+def _command(place: Place, wanted: Wanted, env: Mapping[str, str]) -> list[str]:
     if not wanted.rootless:
         return command(place.content, place.socket, place.config, env)
     from regkit.build.rootless import rootless_command
@@ -372,7 +230,7 @@ def _platforms(platforms: Sequence[Platform]) -> list[str]:
     return [word for platform in ordered for word in ("--oci-worker-platform", str(platform))]
 
 
-def _wait(process: subprocess.Popen[bytes], place: _Place, env: Mapping[str, str]) -> None:
+def _wait(process: subprocess.Popen[bytes], place: Place, env: Mapping[str, str]) -> None:
     """Return when the daemon answers."""
     buildctl = find_tool("buildctl", env) or "buildctl"
     asked = [buildctl, "--addr", place.socket, "--wait", "--timeout", f"{_START_LIMIT:.0f}", "debug", "workers"]
@@ -404,7 +262,7 @@ def _fit(found: Standing, wanted: Wanted, env: Mapping[str, str], report: Report
     else:
         report(Note(f"a builder runs already, as process {found.process}"))
         return there
-    raise UsageError(text, hint=f"end it first: {_DOWN}")
+    raise UsageError(text, hint=f"end it first: {DOWN}")
 
 
 def _ask(found: Standing, env: Mapping[str, str]) -> Status:
@@ -412,7 +270,7 @@ def _ask(found: Standing, env: Mapping[str, str]) -> Status:
     return Status(found.address, said.version, said.platforms, found.rootless)
 
 
-def _end(place: _Place, found: Standing | None) -> None:
+def _end(place: Place, found: Standing | None) -> None:
     """End the daemon, and wait until nothing holds its lock any more; raise Unavailable where something does."""
     if found is None or not place.root.exists():
         return
