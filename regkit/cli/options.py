@@ -83,14 +83,15 @@ class Globals:
         from regkit.transport.credentials import Credentials
         from regkit.transport.session import Session
 
-        registries = self.config().registries
+        config = self.config()
         with (
             self.reporter(listener) as report,
             Session(
                 Credentials.load(os.environ),
                 plain_http=self.plain_http,
                 ca_file=self.ca_file,
-                registries=registries,
+                registries=config.registries,
+                found=None if self.config_file else config,
                 report=report,
             ) as session,
         ):

@@ -95,3 +95,9 @@ class Config(NamedTuple):
     readme: ReadmeConfig | None = None
     document: Document | None = None
     """The file's text, for errors that come later."""
+
+    @property
+    def apis(self) -> tuple[str, ...]:
+        """The addresses of vendors' APIs that it gives."""
+        said = [*(each.api for each in self.registries.values()), self.readme.api if self.readme else None]
+        return tuple(filter(None, said))

@@ -119,9 +119,10 @@ def _identify(session: Session, host: str, repository: str, login: Login | None)
     origin = login.origin if login else session.credentials.searched
     with Session(
         credentials,
-        plain_http=session.plain_http,
+        plain_http=session.named_plain,
         ca_file=session.ca_file,
         registries=session.registries,
+        found=session.found,
         report=session.report,
     ) as asking:
         demands = tuple(challenge.scheme for challenge in asking.run(host, ask_challenges()))

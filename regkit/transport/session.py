@@ -22,7 +22,8 @@ from regkit.protocol.warning import MAX_WARNINGS, read_warnings
 from regkit.transport.credentials import Credentials
 
 if TYPE_CHECKING:
-    from regkit.config.spec import RegistryConfig
+    from regkit.config.spec import Config, RegistryConfig
+    from regkit.protocol.auth import Login
     from regkit.transport.http import Http
     from regkit.transport.limits import Limits
     from regkit.transport.mirrors import Mirrors
@@ -37,6 +38,9 @@ class Session:
     `plain_http` names hosts (`host[:port]`) that are asked without TLS; loopback hosts are asked in plain http, and
     in https where that is what they speak; every other host in https only. `registries` says more of single hosts:
     limits, mirrors, authorities that are trusted for them alone.
+
+    `found` is the configuration that they are from, if nobody named it: a project that was only looked into may have
+    written it. Where logins go because of it is told, and a vendor's API that it gives gets no other host's.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Session:
         plain_http: Iterable[str] = (),
         ca_file: Path | None = None,
         registries: Mapping[str, RegistryConfig] | None = None,
+        found: Config | None = None,
         report: Reporter = ignore,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -54,8 +59,11 @@ class Session:
         self.report = report
         self.credentials = credentials or Credentials()
         self.registries = registries or {}
+        self.found = found
+        self._told: set[str] = set()
         said = [host for host, registry in self.registries.items() if registry.plain_http]
-        self.plain_http = tuple(dict.fromkeys((*plain_http, *said)))
+        self.named_plain = tuple(plain_http)
+        self.plain_http = tuple(dict.fromkeys((*self.named_plain, *said)))
         self._http = Http(ca_file, self.ca_files)
         self.ca_file = ca_file
         self._now = now
@@ -93,6 +101,13 @@ class Session:
         host = urlsplit(request.url).netloc
         limits = self._registry(host).limits if host in self.registries else None
         return limits.send(request, self._http.send) if limits else self._http.send(request)
+
+    def login(self, host: str, repository: str = "") -> Login | None:
+        """Find the login for a repository of a host, or for the host; tell once what makes it less safe."""
+        login = self.credentials.for_host(host, repository)
+        if login is not None and self.found is not None and host in self.found.registries:
+            self._tell(self.found, host)
+        return login
 
     def now(self) -> float:
         """Tell the time, in seconds of Unix time."""
@@ -132,6 +147,17 @@ class Session:
         if said.mirrors:
             registry.mirrors = Mirrors(said.mirrors, lambda to, asked: self._registry(to).send_once(asked), self.report)
 
+    def _tell(self, found: Config, host: str) -> None:
+        with self._lock:
+            told = host in self._told or host in self.named_plain
+            self._told.add(host)
+        if told:
+            return
+        from regkit.transport.unnamed import exposure
+
+        if note := exposure(found, host):
+            self.report(note)
+
     def send_again(self, host: str, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:
         """Go on after an outcome that wants another try; `host` is who is asked."""
         from regkit.transport.retry import send_again  # tenacity takes 30 ms: only a failure pays for it
@@ -148,7 +174,7 @@ class _Registry:
     def __init__(self, session: Session, http: Http, host: str, *, plain: bool, tentative: bool) -> None:
         self._session, self._http = session, http
         self._netloc = _HUB_HOST if host == DOCKER_HUB else host
-        self._login = partial(session.credentials.for_host, host)
+        self._login = partial(session.login, host)
         self._tentative = tentative
         self._lock = threading.Lock()
         self._warnings: set[str] = set()

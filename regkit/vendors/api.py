@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from regkit.errors import AccessDenied, RegkitError, UsageError
@@ -12,8 +12,12 @@ from regkit.protocol.auth import Login, ask_challenges
 from regkit.protocol.flow import Flow
 from regkit.transport.endpoint import Endpoint, check_base
 from regkit.transport.session import Session
+from regkit.transport.unnamed import leads_away
 from regkit.vendors.capability import Capabilities
 from regkit.vendors.find import by_challenges, by_host, named, vendor_of
+
+if TYPE_CHECKING:
+    from regkit.config.spec import Config
 
 T = TypeVar("T")
 
@@ -93,12 +97,26 @@ def default_base(session: Session, host: str, row: Capabilities) -> str:
 def login_for(session: Session, reference: Reference, base: str) -> Login | None:
     """Find the login for an API: one that is kept for its address, else the registry's own for this repository.
 
-    The address is looked up as a registry's would be: `hub.docker.com`, `quay.io/api/v1`.
+    The address is looked up as a registry's would be: `hub.docker.com`, `quay.io/api/v1`. Raise UsageError where a
+    configuration that nobody named leads the registry's login to another host.
     """
     credentials = session.credentials
     host = urlsplit(base).netloc
-    own = credentials.for_host(reference.registry, reference.repository)
     if host == reference.registry:
+        own = session.login(host, reference.repository)
         of_api = credentials.for_host(host, "api/v1")
         return own if of_api == credentials.for_host(host) else of_api
-    return credentials.for_host(host) or own
+    of_api = credentials.for_host(host)
+    own = None if of_api else session.login(reference.registry, reference.repository)
+    if own is not None and session.found is not None and _leads_away(session.found, reference.registry, base):
+        raise UsageError(
+            f"{session.found.path} would send the login for {reference.registry} to {host[:200]}",
+            hint=f"if that is right, name the file: --config {session.found.path}, or REGKIT_CONFIG",
+        )
+    return of_api or own
+
+
+def _leads_away(found: Config, registry: str, base: str) -> bool:
+    """Tell whether a configuration leads to an API that is neither beside its registry nor the vendor's own."""
+    row = by_host(registry)
+    return (row is None or base != row.api) and leads_away(found, registry, base)

@@ -80,14 +80,17 @@ def test_diff_as_json(project: Path, hub: HubDouble) -> None:
 
 
 def test_the_configuration_says_it_all(project: Path, hub: HubDouble) -> None:
-    """`[readme]`, and the address of the API in the registry's section."""
+    """`[readme]`, and the address of the API; that is another host, which gets no login unless the file is named."""
     (project / "page.md").write_text("# Page\n")
     (project / "regkit.toml").write_text(
         f'schema = 1\n[registry."docker.io"]\napi = "{hub.url}"\n'
         '[readme]\nimage = "acme/app"\nfile = "page.md"\nshort = "A line"\n'
     )
-    done = regkit("readme", "push", cwd=project, env=logins(CANARY))
+    found = regkit("readme", "push", cwd=project, env=logins(CANARY))
+    failed(found, 2, "would send the login for docker.io to", "--config", "REGKIT_CONFIG")
+    assert hub.sent() == []
 
+    done = regkit("--config", "regkit.toml", "readme", "push", cwd=project, env=logins(CANARY))
     assert output_of(done) == "docker.io/acme/app: updated\n"
     assert (hub.repositories["acme/app"].full, hub.repositories["acme/app"].short) == ("# Page\n", "A line")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from regkit.config.spec import Config as File
+from regkit.config.spec import RegistryConfig
 from regkit.errors import UsageError
 from regkit.events import Note
 from regkit.oci.reference import Reference
@@ -60,7 +64,36 @@ def test_an_api_of_ones_own_is_announced() -> None:
         ]
 
 
-def test_the_vendors_own_api_is_not() -> None:
+@pytest.mark.parametrize("reference", [HUB, QUAY], ids=str)
+def test_a_file_that_nobody_named_sends_no_login_to_another_host(reference: Reference) -> None:
+    """Nothing is sent at all, unless that host has a login of its own, or nobody has one."""
+    logins = {reference.registry: "me"}
+    with serving(HubDouble()) as double:
+        section = RegistryConfig(reference.registry, vendor="dockerhub", api=double.url)
+        found = File(Path("regkit.toml"), registries={reference.registry: section})
+        open_it = partial(connect, reference=reference, vendor="dockerhub", api=double.url)
+        with session_with(logins) as session:
+            session.found = found
+            with pytest.raises(UsageError, match=rf"regkit\.toml would send the login for \S+ to {double.host}") as c:
+                open_it(session)
+        assert c.value.hint == "if that is right, name the file: --config regkit.toml, or REGKIT_CONFIG"
+        assert double.sent() == []
+        with session_with({**logins, double.host: "api"}) as session:
+            session.found = found
+            assert open_it(session).login == Login("api", CANARY, "config.json")
+        with session_with({}) as session:
+            session.found = found
+            assert open_it(session).login is None
+
+
+def test_a_file_that_nobody_named_may_say_the_vendors_own_api() -> None:
+    section = RegistryConfig("docker.io", api="https://hub.docker.com")
+    with session_with({"docker.io": "me"}) as session:
+        session.found = File(Path("regkit.toml"), registries={"docker.io": section})
+        assert connect(session, HUB, api="https://hub.docker.com").login == Login("me", CANARY, "config.json")
+
+
+def test_the_vendors_own_api_is_not_announced() -> None:
     with session_with({"docker.io": "me"}) as session:
         api = connect(session, HUB)
         assert api.base == "https://hub.docker.com"
