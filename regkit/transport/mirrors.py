@@ -15,17 +15,19 @@ SendTo = Callable[[str, Request], Response]
 
 
 class Mirrors:
-    """The mirrors of one registry, `host[:port][/prefix]` each, shared by threads."""
+    """The mirrors of the registry `host`, `host[:port][/prefix]` each, shared by threads."""
 
-    def __init__(self, names: Iterable[str], send_to: SendTo, report: Reporter) -> None:
-        self._names, self._send_to, self._report = tuple(names), send_to, report
+    def __init__(self, host: str, names: Iterable[str], send_to: SendTo, report: Reporter) -> None:
+        self._host, self._names, self._send_to, self._report = host, tuple(names), send_to, report
         self._dead: set[str] = set()
+        self._used: set[str] = set()
         self._lock = threading.Lock()
 
     def send(self, request: Request, origin: Callable[[Request], Response]) -> Response:
         """Give a mirror's answer where it has the content, else the origin's; raise what the origin raises.
 
-        A mirror that can't be asked isn't asked again. What it sends is checked against its digest as all content is.
+        A mirror that can't be asked isn't asked again; one that answers is told once, for what its tags name is its word.
+        What it sends is checked against its digest as all content is.
         """
         for name in self._names:
             host, _, prefix = name.partition("/")
@@ -37,16 +39,20 @@ class Mirrors:
             except Interrupted:
                 raise
             except RegkitError as error:
-                self._bury(name, error)
+                self._tell(
+                    name, self._dead, Note(f"the mirror {name} isn't asked again: {error.message}", warning=True)
+                )
                 continue
             if response.status in (200, 206):
+                self._tell(name, self._used, Note(f"{self._host} is read from its mirror {name}"))
                 return response
             response.body.close()
         return origin(request)
 
-    def _bury(self, name: str, error: RegkitError) -> None:
+    def _tell(self, name: str, told: set[str], note: Note) -> None:
+        """Report what is so of a mirror from now on, once."""
         with self._lock:
-            new = name not in self._dead
-            self._dead.add(name)
+            new = name not in told
+            told.add(name)
         if new:
-            self._report(Note(f"the mirror {name} isn't asked again: {error.message}", warning=True))
+            self._report(note)

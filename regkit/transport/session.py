@@ -145,7 +145,9 @@ class Session:
         if said.concurrency is not None or said.requests_per_second is not None:
             registry.limits = Limits(said.concurrency, said.requests_per_second, sleep=self.sleep)
         if said.mirrors:
-            registry.mirrors = Mirrors(said.mirrors, lambda to, asked: self._registry(to).send_once(asked), self.report)
+            registry.mirrors = Mirrors(
+                said.host, said.mirrors, lambda to, asked: self._registry(to).send_once(asked), self.report
+            )
 
     def _tell(self, found: Config, host: str) -> None:
         with self._lock:

@@ -86,6 +86,8 @@ def test_what_is_pulled_comes_from_the_mirror(tmp_path: Path, prefix: str) -> No
         assert read(there.open()) == (MANIFEST.descriptor, MANIFEST.raw, CONFIG)
         assert there.origin.requests() == []
         assert len([asked for asked in there.mirror.requests() if asked.status == 200]) >= 3
+        told = f"{there.origin.host} is read from its mirror {there.mirror.host}{prefix}"
+        assert [event.text for event in there.events if isinstance(event, Note)] == [told]
 
 
 def test_what_the_mirror_lacks_comes_from_the_registry(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_mirror_that_is_down_is_asked_once(tmp_path: Path) -> None:
         fill(there.mirror, "team/a")
 
         assert read(there.open()) == (MANIFEST.descriptor, MANIFEST.raw, CONFIG)
-        said = [event.text for event in there.events if isinstance(event, Note)]
+        said = [event.text for event in there.events if isinstance(event, Note) and event.warning]
         assert len(said) == 1
         assert said[0].startswith("the mirror 127.0.0.1:1 isn't asked again: 127.0.0.1:1 can't be reached")
         assert there.origin.requests() == []
