@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from regkit import __version__
 from regkit.cli.options import Color, Globals, Progress
 from regkit.cli.output import choose_color
+from regkit.cli.usage import sentences
 from regkit.errors import RegkitError
 
 COMMANDS = {
@@ -67,9 +68,24 @@ class LazyGroup(TyperGroup):
         command.short_help = COMMANDS[cmd_name]
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the global options; raise UsageError."""
+        with sentences(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the command's arguments and run it; raise UsageError for what can't be read."""
+        with sentences(ctx):
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
-    cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -84,6 +84,40 @@ def test_wrong_usage(arguments: list[str], said: str) -> None:
     assert said in fails(*arguments, code=2)
 
 
+@pytest.mark.parametrize("short", ["-h", "--help"])
+def test_help_of_a_command(short: str) -> None:
+    """Both spellings show it, at each level."""
+    assert output_of(regkit("tag", "ls", short)).startswith("Usage: regkit tag ls ")
+    assert output_of(regkit(short)).startswith("Usage: regkit ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["publish", ".", "-q"], "write it before the command: regkit -q publish"),
+        (["tag", "ls", "a/b", "--plain-http", "a"], "write it before the command: regkit --plain-http tag ls"),
+        (["publish", "--plattform", "x"], "see `regkit publish --help`"),
+        (["tag", "lst"], "see `regkit tag --help`"),
+        (["registry", "serve", "--addr"], "see `regkit registry --help`"),
+        (["pubish", "."], "did you mean 'publish'? see `regkit --help`"),
+        (["nothing"], "see `regkit --help`"),
+        (["sign", "a/b"], "the name is reserved for later; see `regkit --help`"),
+        (["inspect"], "see `regkit inspect --help`"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_a_hint(arguments: list[str], hint: str) -> None:
+    """What can't be read is told in one sentence, as other errors are; the hint says what to write instead."""
+    sentence, shown = fails(*arguments, code=2).splitlines()
+
+    assert sentence.startswith("regkit: error: ")
+    assert shown == f"  hint: {hint}"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    """That is the answer to what there is."""
+    assert fails("tag", code=2).startswith("Usage: regkit tag ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "hint"),
     [
