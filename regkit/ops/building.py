@@ -20,6 +20,7 @@ from regkit.ops.images import Content, Origin
 from regkit.ops.tasks import each
 from regkit.targets.layout import Layout
 from regkit.transport.session import Session
+from regkit.transport.unnamed import built_away
 
 if TYPE_CHECKING:
     from regkit.build.address import Address
@@ -106,6 +107,8 @@ def _jobs(session: Session, spec: BuildSpec, env: Mapping[str, str], directory: 
     for number, share in enumerate(shares):
         address = share.address or own
         assert address is not None
+        if session.found is not None and (note := built_away(session.found, address.url)):
+            session.report(note)
         if len(shares) > 1:
             session.report(Note(f"{', '.join(map(str, share.platforms))}: built at {address}"))
         part = share_of(spec, share, alone=len(shares) == 1)

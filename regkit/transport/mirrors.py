@@ -26,7 +26,7 @@ class Mirrors:
     def send(self, request: Request, origin: Callable[[Request], Response]) -> Response:
         """Give a mirror's answer where it has the content, else the origin's; raise what the origin raises.
 
-        A mirror that can't be asked isn't asked again; one that answers is told once, for what its tags name is its word.
+        A mirror that can't be asked isn't asked again; one that answers is told once, for its word counts for tags.
         What it sends is checked against its digest as all content is.
         """
         for name in self._names:

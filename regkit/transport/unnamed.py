@@ -30,6 +30,20 @@ def exposure(found: Config, host: str) -> Note | None:
     return None
 
 
+def built_away(found: Config, address: str) -> Note | None:
+    """Warn of a builder's address that a configuration gives, and that is at a public name: builders ask for logins.
+
+    BuildKit reads base images itself, and its client answers when it asks for whom.
+    """
+    host = urlsplit(address).hostname or ""
+    if not host or address not in {builder.addr for builder in found.builders}:
+        return None
+    if not address.startswith(("tcp://", "ssh://")) or locality(host):
+        return None
+    text = f"the builder at {address}, which {found.path} names, gets the source, and logins that it asks for"
+    return Note(text, warning=True)
+
+
 def leads_away(found: Config, host: str, address: str) -> bool:
     """Tell whether a configuration gives `address` for an API, and it is at another host than the registry `host`.
 

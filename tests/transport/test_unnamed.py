@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from regkit.config.spec import Config, ReadmeConfig, RegistryConfig
+from regkit.config.spec import BuilderConfig, Config, ReadmeConfig, RegistryConfig
 from regkit.events import Event, Note
 from regkit.ops.login import whoami
 from regkit.protocol.auth import Login
 from regkit.protocol.check import check
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
-from regkit.transport.unnamed import exposure, leads_away
+from regkit.transport.unnamed import built_away, exposure, leads_away
 from tests.transport.support import http, serving
 
 FILE = Path("regkit.toml")
@@ -74,6 +74,27 @@ def test_where_an_api_may_be(host: str, address: str, away: bool) -> None:
     assert leads_away(found(RegistryConfig(host, api=address)), host, address) is away
     assert leads_away(Config(FILE, readme=ReadmeConfig(api=address)), host, address.lower()) is away
     assert not leads_away(found(RegistryConfig(host)), host, address)
+
+
+@pytest.mark.parametrize(
+    ("address", "away"),
+    [
+        ("tcp://builder.example.com:1234", True),
+        ("ssh://me@builder.example.com", True),
+        ("tcp://8.8.8.8:1234", True),
+        ("tcp://buildkitd:1234", False),
+        ("tcp://10.1.2.3:1234", False),
+        ("tcp://127.0.0.1:1234", False),
+        ("unix:///run/buildkit/buildkitd.sock", False),
+        ("docker-container://a.b", False),
+    ],
+)
+def test_where_a_builder_may_be(address: str, away: bool) -> None:
+    """In the same network, where a pipeline has it beside itself."""
+    said = Config(FILE, builders=(BuilderConfig("*", address),))
+    text = f"the builder at {address}, which regkit.toml names, gets the source, and logins that it asks for"
+    assert built_away(said, address) == (Note(text, warning=True) if away else None)
+    assert built_away(Config(FILE), address) is None
 
 
 def test_a_login_that_is_less_safe_is_told_once() -> None:
