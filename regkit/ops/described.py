@@ -28,8 +28,10 @@ def describe(env: Mapping[str, str], directory: Path, commit: str | None) -> dic
     """Describe what is built from `directory` at `commit`; what nobody knows is left out.
 
     The time is `SOURCE_DATE_EPOCH`, else the commit's: never that of the build. Raise UsageError for a
-    `SOURCE_DATE_EPOCH` that isn't one.
+    `SOURCE_DATE_EPOCH` that isn't one, and for a commit that git would take for an option.
     """
+    if commit is not None and commit.startswith("-"):
+        raise UsageError(f"not a commit: {commit[:80]!r}", hint="give --commit SHA")
     said = {**_from_github(env), **_from_gitlab(env)}
     source = said.get(SOURCE) or address_of(directory)
     title = said.get(TITLE) or source.rpartition("/")[2]

@@ -58,11 +58,16 @@ def short_commit(commit: str | None) -> str:
 
 
 def ask_git(directory: Path, *arguments: str) -> str | None:
-    """Give what a git command says, without spaces around it; None where it says nothing or fails."""
+    """Give what a git command says, without spaces around it; None where it says nothing or fails.
+
+    Signatures aren't looked at, whatever the repository's configuration says: they would stand among the answer, and
+    the program that checks them is named there, too.
+    """
     import subprocess
 
+    argv = ["git", "-c", "log.showSignature=false", "-C", str(directory), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, capture_output=True, check=False)
     except OSError:
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    return done.stdout.decode(errors="replace").strip() or None if done.returncode == 0 else None

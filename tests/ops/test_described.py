@@ -46,6 +46,14 @@ def test_a_commit_that_git_doesnt_know_has_no_time(clone: Path) -> None:
     assert CREATED not in describe({}, clone, None)
 
 
+def test_a_commit_is_no_option_of_gits(clone: Path) -> None:
+    """A configuration or a plan from elsewhere says what the commit is, and git writes where options say."""
+    victim = clone / "file"
+    with pytest.raises(UsageError, match="not a commit"):
+        describe({}, clone, f"--output={victim}")
+    assert victim.read_text() == "text"
+
+
 def test_github_tells_more(clone: Path, tmp_path: Path) -> None:
     """What the event says of the repository is taken, where it is this one."""
     event = {"repository": {"full_name": "me/app", "description": "Says\n hello.", "license": {"spdx_id": "MIT"}}}

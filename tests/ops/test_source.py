@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,37 @@ def test_short_commit() -> None:
     with pytest.raises(UsageError, match="none is known") as caught:
         short_commit(None)
     assert caught.value.hint == "give --commit SHA"
+
+
+def test_the_program_that_a_repository_names_for_signatures_is_not_run(tmp_path: Path) -> None:
+    """And what it says isn't taken for the commit."""
+    repository, program, ran = tmp_path / "repository", tmp_path / "gpg", tmp_path / "ran"
+    repository.mkdir()
+    program.write_text(
+        f"#!/bin/sh\ntouch {ran}\necho '[GNUPG:] SIG_CREATED ' >&2\n"
+        "printf '%s\\n' '-----BEGIN PGP SIGNATURE-----' '' 'AA==' '-----END PGP SIGNATURE-----'\n"
+    )
+    program.chmod(0o755)
+    git(repository, "init", "--initial-branch=main")
+    git(repository, "config", "gpg.program", str(program))
+    git(repository, "config", "log.showSignature", "true")
+    git(repository, "commit", "--allow-empty", "--gpg-sign=me", "--message=signed")
+    ran.unlink()
+
+    assert from_git(repository) == Source("refs/heads/main", git(repository, "rev-parse", "HEAD"))
+    assert not ran.exists()
+
+    git(repository, "log", "-1")
+    assert ran.exists()
+
+
+def test_a_branch_whose_name_is_no_text(tmp_path: Path) -> None:
+    """Git takes any bytes; a version isn't among them, and the commit is known all the same."""
+    git(tmp_path, "init", "--initial-branch=main")
+    git(tmp_path, "commit", "--allow-empty", "--message=x")
+    (tmp_path / ".git" / "HEAD").write_bytes(b"ref: refs/heads/\xff\n")
+    (tmp_path / ".git" / "refs" / "heads" / "main").rename(
+        Path(os.fsdecode(bytes(tmp_path / ".git/refs/heads") + b"/\xff"))
+    )
+
+    assert from_git(tmp_path).commit == git(tmp_path, "rev-parse", "HEAD")
