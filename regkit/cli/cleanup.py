@@ -120,7 +120,7 @@ def apply(
     form: Form = Format.text,
 ) -> None:
     """Remove tags, and with --untagged what they leave behind; afterwards all that stays is asked for."""
-    from regkit.errors import AccessDenied, RegkitError, UsageError
+    from regkit.errors import AccessDenied, RegkitError, Unavailable, UsageError
     from regkit.ops.cleanup import cleanup
     from regkit.ops.tags import raise_failures
 
@@ -144,7 +144,7 @@ def apply(
         for cleaning, made in planned:
             try:
                 done.append(cleanup(cleaning, made))
-            except AccessDenied as error:
+            except (AccessDenied, Unavailable) as error:
                 failed[made.image.name] = error
     if form is Format.json:
         write_json({"schema": 1, "images": [each.to_json() for each in done]})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from regkit.errors import RegkitError
+from regkit.errors import RegkitError, Unavailable
 from regkit.events import Note, Reporter
 from regkit.oci import mediatype
 from regkit.oci.annotation import CREATED
@@ -50,11 +50,16 @@ def image_ages(target: Target, census: Census, digests: Iterable[Digest]) -> Map
 
 
 def vendor_ages(connect: Callable[[], VendorApi], report: Reporter) -> Mapping[str, datetime]:
-    """Ask the vendor when each tag was set; nothing, and a warning, where it can't be asked."""
+    """Ask the vendor when each tag was set; nothing, and a warning, where it doesn't tell us.
+
+    Raise Unavailable where it can't be asked now: by the images' own dates tags would go that it keeps a while longer.
+    """
     from regkit.ops.vendor_tags import dated_tags
 
     try:
         return {tag.name: tag.updated for tag in dated_tags(connect()) if tag.updated is not None}
+    except Unavailable:
+        raise
     except RegkitError as error:
         said = f"the vendor's dates can't be read, the images' own count: {error.message}"
         report(Note(said, warning=True))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from regkit.config.spec import CleanupConfig
-from regkit.errors import NotFound, RegkitError
+from regkit.errors import NotFound
 from regkit.events import Note, StageStarted
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
@@ -120,17 +120,8 @@ class Cleaning:
         """Ask the vendor which tags it would refuse to remove."""
         going = [tag for tag, verdict in verdicts.items() if verdict.goes]
         row = self.untagger.row
-        if not going or row is None or not row.immutable:
-            return
-        try:
-            api = self.untagger.api
-            immutable = api.run(api.vendor.immutable_tags(api.repository, going))
-        except RegkitError as error:
-            said = f"which tags of {self.image.name} are immutable can't be read: {error.message}"
-            self.session.report(Note(said, warning=True))
-            return
-        for tag in immutable & set(going):
-            verdicts[tag] = Verdict(goes=False, reason=f"it is immutable, by {row.immutable}")
+        for tag in self.untagger.immutable(going):
+            verdicts[tag] = Verdict(goes=False, reason=f"it is immutable, by {row.immutable if row else ''}")
 
     def _keep_protecting(self, census: Census, verdicts: dict[str, Verdict], *, untagged: bool) -> None:
         """Keep a tag where without one an image that something else needs would be lost, one of several."""

@@ -51,7 +51,7 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
 
     Each tag is asked for right before. Before anything is deleted by digest, all tags are looked up again, and what any
     of them leads to stays. What goes wrong with one is in `failed`, and the others go on. Raise AccessDenied where
-    these credentials may not do it.
+    these credentials may not do it, Unavailable where the first tag can't be removed for now.
     """
     session, census = cleaning.session, plan.census
     repository = cleaning.repository

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from regkit.errors import NotFound, PartlyDone, Refused, UnexpectedStatus, VerificationFailed
+from regkit.errors import (
+    Interrupted,
+    NotFound,
+    PartlyDone,
+    Refused,
+    RegkitError,
+    UnexpectedStatus,
+    VerificationFailed,
+)
 from regkit.events import Note, StageStarted, TagKept, TagMoved, TagRemoved
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
+from regkit.oci.reference import Reference
 from regkit.ops.graph import Node
 from regkit.ops.images import Image, Piece
 from regkit.ops.presence import absent_from, lost_from, read_back, shown_by
 from regkit.ops.settle import Settlement
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
+from regkit.ops.untag import Untagger, by_vendor
 from regkit.ops.versions import Release
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
@@ -127,7 +137,8 @@ class Publication:
     def remove_intermediates(self, names: Iterable[str]) -> PartlyDone | None:
         """Remove the tags that named children on the way, each by tag; then ask for all that stays.
 
-        A name that stands on anything else isn't ours and stays. Give PartlyDone where the registry can't.
+        By the specification's way, else by the vendor's API. A name that stands on anything else isn't ours and stays.
+        Give PartlyDone where the registry can't, or the vendor doesn't.
         """
         mine = {descriptor.digest for descriptor in self._descriptors}
         candidates = [name for name in names if name not in self._tags]
@@ -137,14 +148,39 @@ class Publication:
         if not leftovers:
             return None
         self._session.report(StageStarted("clean", f"removing intermediate tags of {self.repository.name}"))
-        for done, name in enumerate(leftovers):
-            if not self.repository.untag(name):
-                return self._stuck(leftovers[done:])
-            self._session.report(TagRemoved(name))
+        stuck = self._untag(leftovers)
+        if stuck is not None:
+            return stuck
         self._restore()
         self.verify()
         each(self._read_back, self._tags)
         return None
+
+    def _untag(self, names: Sequence[str]) -> PartlyDone | None:
+        vendor: Untagger | None = None
+        manifests = {piece.descriptor.digest: piece.manifest for piece in self._pieces}
+        for done, name in enumerate(names):
+            if vendor is None and not self.repository.untag(name):
+                vendor = by_vendor(self._session, Reference.parse_name(self.repository.name))
+                if vendor is None:
+                    return self._stuck(names[done:])
+            if vendor is not None:
+                there = self.repository.resolve(name)
+                try:
+                    vendor.remove(name, manifests.get(there.digest) if there else None)
+                except Interrupted:
+                    raise
+                except RegkitError as error:
+                    return self._left(names[done:], error)
+            self._session.report(TagRemoved(name))
+        return None
+
+    def _left(self, names: Sequence[str], error: RegkitError) -> PartlyDone:
+        left = ", ".join(names)
+        return PartlyDone(
+            f"the release is up, but in {self.repository.name} these tags stay: {left}; {error.message}",
+            hint=f"{error.hint + '; ' if error.hint else ''}then the same command again removes them",
+        )
 
     def _stuck(self, names: Sequence[str]) -> PartlyDone:
         for name in names:

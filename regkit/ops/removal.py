@@ -17,6 +17,7 @@ from regkit.errors import (
     ProtocolError,
     Refused,
     RegkitError,
+    Unavailable,
     VerificationFailed,
 )
 from regkit.events import Note, TagKept, TagRemoved
@@ -46,7 +47,7 @@ class RemovedTags:
     going: Mapping[str, Digest]
     staying: Mapping[str, Digest] | None = None
     spare: Collection[Digest] = ()
-    also: Iterable[Digest] = ()
+    also: Collection[Digest] = ()
     look: bool = False
     removed: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
@@ -60,7 +61,8 @@ class RemovedTags:
     def run(self) -> None:
         """Remove them; whatever goes wrong with one is in `failed`, and the others go on.
 
-        Raise AccessDenied where these credentials may not remove tags, or read what would have to be put back.
+        Raise AccessDenied where these credentials may not remove tags, or read what would have to be put back;
+        Unavailable where the first can't be removed for now, and so none was.
         """
         if not self.going:
             return
@@ -77,14 +79,13 @@ class RemovedTags:
     def _begin(self, tag: str, before: Collection[str]) -> None:
         """Remove a tag alone; look where the others stand, where it took something along."""
         outcome = self._attempt(tag)
-        if isinstance(outcome, AccessDenied):
+        if isinstance(outcome, AccessDenied | Unavailable):
             raise outcome
         self._settle([(tag, outcome)])
         known = self._memory.get(self.going[tag])
         if not self.removed or known is None or self._repository.resolve(self.going[tag]) is not None:
             return
-        self._put_back(before)
-        if self.staying is None:
+        if self._put_back(before) and self.staying is None:
             wanted = [other for other in before if other not in self.going]
             found = zip(wanted, outcomes(self._repository.resolve, wanted), strict=True)
             self.staying = {other: there.digest for other, there in found if isinstance(there, Descriptor)}
@@ -151,15 +152,20 @@ class RemovedTags:
         for tag in self.removed:
             self.session.report(TagRemoved(f"{self._repository.name}:{tag}"))
 
-    def _put_back(self, before: Collection[str]) -> None:
-        """Push what was taken along, images before indexes, and set the tags that stood on it and stay."""
+    def _put_back(self, before: Collection[str]) -> bool:
+        """Push what was taken along, images before indexes, and set the tags that stood on it and stay.
+
+        Give whether there was any. Where a registry hides what has no tag, nothing is missed but what others need.
+        """
         wanted = [digest for digest in self._memory if digest not in self.spare]
         found = zip(wanted, outcomes(self._repository.resolve, wanted), strict=True)
         lost = {digest: self._memory[digest] for digest, there in found if there is None}
-        if not lost:
-            return
-        left = set(self._repository.tags())
+        left = set(self._repository.tags()) if lost else set(before)
         gone = [tag for tag in before if tag not in left and tag not in self.going]
+        if not gone and self.untagger.row is not None and self.untagger.row.hides_untagged:
+            lost = {digest: manifest for digest, manifest in lost.items() if digest in self.also}
+        if not lost:
+            return False
         names = self._names(gone, lost)
         what = ", ".join((*lost, *(tag for tags in names.values() for tag in tags)))
         said = f"{self._repository.name} took {what} along with a tag; it is put back"
@@ -173,6 +179,7 @@ class RemovedTags:
                     f"{self._repository.name} took {digest} along, which can't be put back: {error.message}",
                     hint="push it anew from where it was built",
                 ) from None
+        return True
 
     def _names(self, gone: Collection[str], lost: Mapping[Digest, Manifest]) -> dict[Digest, list[str]]:
         """Tell where tags stood that went with something: as far as it was looked at, or only one thing went."""

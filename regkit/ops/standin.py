@@ -37,7 +37,8 @@ class StandIns:
         self._lock = threading.Lock()
         self._has_config = False
         self._proof: RegkitError | None = None
-        self._is_proven = False
+        self.is_proven = False
+        """Whether it was tried."""
 
     @property
     def are_refused(self) -> bool:
@@ -95,8 +96,8 @@ class StandIns:
 
     def _prove_by(self, attempt: Callable[[], None]) -> None:
         with self._lock:
-            if not self._is_proven:
-                self._is_proven = True
+            if not self.is_proven:
+                self.is_proven = True
                 try:
                     attempt()
                 except RegkitError as error:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from semver import Version
 
 from regkit.config.spec import RegistryConfig
-from regkit.errors import AccessDenied, NotFound, PartlyDone, Refused, RegkitError, UsageError, VerificationFailed
+from regkit.errors import (
+    AccessDenied,
+    NotFound,
+    PartlyDone,
+    Refused,
+    RegkitError,
+    Unavailable,
+    UsageError,
+    VerificationFailed,
+)
 from regkit.events import TagKept
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference, check_tag
@@ -88,7 +97,8 @@ def remove_tags(
 
     A registry that takes what the tag stood on along, and with it other tags, gets all of that back. Where only a tag
     protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set. `registries`
-    says whose they are. Raise Refused where none could be removed, PartlyDone where some were.
+    says whose they are. What the vendor says is immutable is Refused before anything is removed. Raise Refused where
+    none could be removed, PartlyDone where some were, Unavailable where a vendor's API can't be asked now.
     """
     groups: dict[str, list[Removal]] = {}
     for removal in removals:
@@ -97,13 +107,17 @@ def remove_tags(
         else:
             groups.setdefault(removal.reference.name, []).append(removal)
     done, failed = 0, dict[str, RegkitError]()
-    for group in groups.values():
-        said = (registries or {}).get(group[0].reference.registry)
-        removing = _removing(session, group, said, force=force)
+    work = [
+        _removing(session, group, (registries or {}).get(group[0].reference.registry), force=force)
+        for group in groups.values()
+    ]
+    for removing in work:
+        _check_immutable(removing)
+    for removing in work:
         try:
             removing.run()
-        except AccessDenied as error:
-            failed[group[0].reference.name] = error
+        except (AccessDenied, Unavailable) as error:
+            failed[removing.untagger.repository.name] = error
         done += len(removing.removed)
         failed |= removing.failed
     raise_failures(done, failed)
@@ -137,6 +151,17 @@ def _removing(session: Session, group: Sequence[Removal], said: RegistryConfig |
     if not force:
         untagger.guard = TagGuard(untagger.repository, going).guard
     return RemovedTags(session, untagger, going)
+
+
+def _check_immutable(removing: RemovedTags) -> None:
+    immutable = removing.untagger.immutable(removing.going)
+    row = removing.untagger.row
+    if immutable and row is not None:
+        names = ", ".join(sorted(immutable)[:MANY]) + (" and others" if len(immutable) > MANY else "")
+        raise Refused(
+            f"nothing was removed: in {removing.untagger.repository.name} immutable is {names}, by {row.immutable}",
+            hint="leave it out, or change the registry's rule for immutable tags first, if it's meant to go",
+        )
 
 
 def _by_version(tags: Iterable[str]) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from regkit.errors import AccessDenied, Refused, RegkitError, UsageError
+from regkit.errors import AccessDenied, Refused, RegkitError, Unavailable, UsageError
+from regkit.events import Note
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest
 from regkit.oci.reference import Reference
@@ -63,6 +64,22 @@ class Untagger:
                 vendor = self.row.name if self.row else ""
                 self._opened = connect(self._session, self._reference, vendor=vendor, api=self._api)
             return self._opened
+
+    def immutable(self, tags: Collection[str]) -> frozenset[str]:
+        """Ask the vendor which of these tags it would refuse to remove; where it doesn't tell us, that is a warning.
+
+        Raise Unavailable where its API can't be asked now.
+        """
+        if not tags or self.row is None or not self.row.immutable:
+            return frozenset()
+        try:
+            return self.api.run(self.api.vendor.immutable_tags(self.api.repository, tags)) & frozenset(tags)
+        except Unavailable:
+            raise
+        except RegkitError as error:
+            said = f"which tags of {self.repository.name} are immutable can't be read: {error.message}"
+            self._session.report(Note(said, warning=True))
+            return frozenset()
 
     def remove(self, tag: str, manifest: Manifest | None) -> None:
         """Remove a tag; `manifest` is what it stands on, None for what can't be read and so not be put back.
@@ -135,6 +152,8 @@ class Untagger:
 
     def _by_version(self, tag: str, manifest: Manifest | None) -> None:
         known = _readable(manifest)
+        if not self._stand_ins.is_proven:
+            self.api.run(self.api.vendor.look_up_tag(self.api.repository, tag))  # nothing is pushed where it's down
         self._stand_ins.prove_under(PROBE, self._delete_version(PROBE))
         self._stand_ins.replace(tag, known, self._delete_version(tag))
 
@@ -166,3 +185,14 @@ def _readable(manifest: Manifest | None) -> Manifest:
     if manifest is None:
         raise Refused("what it stands on can't be read, and so couldn't be put back")
     return manifest
+
+
+def by_vendor(session: Session, reference: Reference) -> Untagger | None:
+    """Give what removes tags by the API of the vendor that has a repository; None where there is none.
+
+    Whose it is, and where its API, is as the session's configuration says.
+    """
+    said = session.registries.get(reference.registry)
+    untagger = Untagger(session, reference, vendor=(said and said.vendor) or "", api=(said and said.api) or "")
+    ways = untagger.row.untag if untagger.row else ()
+    return untagger if Untag.API in ways or Untag.VERSION in ways else None

@@ -78,6 +78,8 @@ class Capabilities:
     """What regkit refuses to do there, as a whole sentence's end after the registry's name."""
     instead: str = ""
     """What a user can do instead."""
+    hides_untagged: bool = False
+    """Whether a manifest that no tag and no index leads to isn't found any longer."""
     remarks: tuple[str, ...] = ()
 
 
@@ -188,6 +190,7 @@ QUAY = Capabilities(
     has_api=True,
     shown=Shown.API,
     immutable="each tag's state",
+    hides_untagged=True,
     remarks=(
         "Its API takes an application's OAuth token; robots and passwords are for the registry alone.",
         "A digest without a tag isn't found.",

@@ -1,0 +1,270 @@
+"""Tags removed, cleaned and dated on vendors' registries: the strict double of each API over a registry with a release.
+
+Every run is with --debug, and `Hub.run` looks that nothing shows the login.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import output_of
+from tests.support.hubs import KINDS, SECRET, Hub, Kind, hub
+from tests.support.place import APP, RELEASE
+from tests.support.vendors.dockerhub import HubDouble
+from tests.support.vendors.double import Answer, Call
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+OLD, NEW = NOW - timedelta(days=40), NOW - timedelta(days=2)
+DATES = {**dict.fromkeys((*RELEASE, "arm"), NEW), "part": OLD, "single": OLD}
+ALL_BUT_LATEST = ("--match", "1[.]2.*|part|single", "--keep", "0")
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
+    """Give each vendor's registry; a test narrows that with `only`."""
+    with hub(request.param, tmp_path, DATES) as found:
+        yield found
+
+
+def only(*names: str) -> pytest.MarkDecorator:
+    chosen = [kind for kind in KINDS if kind.name in names]
+    return pytest.mark.parametrize("there", chosen, indirect=True, ids=str)
+
+
+SEES_IMMUTABLE = only(*(kind.name for kind in KINDS if kind.forbid is not None))
+
+
+def failed(done: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    assert done.returncode == code, done.stderr
+    for text in said:
+        assert text in done.stderr
+
+
+def cleaned(there: Hub, *rules: str) -> subprocess.CompletedProcess[str]:
+    return there.run("cleanup", "apply", "--yes", f"{there.place.host}/{APP}", *rules)
+
+
+def test_one_of_several_tags_goes(there: Hub) -> None:
+    """The others on the same digest stay, and so does all that they lead to."""
+    before = there.tags
+
+    output_of(there.remove("1.2"))
+
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag != "1.2"}
+    assert there.place.holes() == []
+
+
+def test_an_images_last_tag_goes_without_a_warning(there: Hub) -> None:
+    """Nothing is pushed back that the vendor lets go by its own rules, and nothing else is touched."""
+    before = there.tags
+
+    done = there.remove("part")
+
+    output_of(done)
+    assert "put back" not in done.stderr
+    assert "warning" not in done.stderr
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag != "part"}
+    assert not any(line.endswith(before["part"]) for line in there.requests if line.startswith("PUT"))
+
+
+def test_the_vendors_dates_count(there: Hub) -> None:
+    """What a tag stands on may be old: what counts is since when it stands there."""
+    before = there.tags
+    rules = ("--older-than", "30d")
+    planned = there.run("cleanup", "plan", f"{there.place.host}/{APP}", *rules, "--format", "json")
+    (image,) = json.loads(output_of(planned))["images"]
+    assert {each["tag"] for each in image["remove"]} == {tag for tag, date in DATES.items() if date == OLD}
+    dated = {each["tag"]: each["created"] for each in image["remove"] + image["keep"] if each["created"]}
+    assert {tag: datetime.fromisoformat(date) for tag, date in dated.items()} == DATES
+    assert there.tags == before
+
+    output_of(cleaned(there, *rules))
+
+    assert there.tags == {tag: digest for tag, digest in before.items() if DATES.get(tag) != OLD}
+    assert there.place.holes() == []
+
+
+@only("quay", "harbor", "gitlab", "dockerhub")
+def test_what_the_tags_leave_behind_may_go_too(there: Hub) -> None:
+    """Also where it is hidden with its last tag."""
+    before = there.tags
+
+    output_of(cleaned(there, "--match", "part|single", "--keep", "0", "--untagged"))
+
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in ("part", "single")}
+    assert there.place.holes() == []
+
+
+@SEES_IMMUTABLE
+def test_an_immutable_tag_is_seen_beforehand(there: Hub) -> None:
+    """Of two tags neither is removed; a cleanup keeps it with the reason, and removes the other."""
+    before = there.tags
+    assert there.kind.forbid is not None
+    there.kind.forbid(there.api, "1.2")
+
+    failed(there.remove("part", "1.2"), 9, "immutable is 1.2", "nothing was removed")
+    assert there.tags == before
+    assert there.deletions == []
+
+    rules = ("--match", "1[.]2|part", "--keep", "0")
+    planned = output_of(there.run("cleanup", "plan", f"{there.place.host}/{APP}", *rules))
+    assert "it is immutable" in next(line for line in planned.splitlines() if line.split()[1:2] == ["1.2"])
+    output_of(cleaned(there, *rules))
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag != "part"}
+
+
+def test_a_missing_scope_is_named(there: Hub) -> None:
+    """Exit 4 and nothing removed; where the registry lets the same login remove tags, its way is taken instead."""
+    before = there.tags
+    there.kind.allow(there.api, False)
+
+    done = there.remove("1.2", "part")
+
+    if there.kind.name in ("gitlab", "quay"):
+        output_of(done)
+        assert there.tags.keys() == before.keys() - {"1.2", "part"}
+        return
+    failed(done, 4, there.kind.scope)
+    assert {tag: there.tags[tag] for tag in before} == before
+    failed(cleaned(there, *ALL_BUT_LATEST), 4, there.kind.scope)
+    assert {tag: there.tags[tag] for tag in before} == before
+
+
+@only("gitlab", "quay")
+def test_a_missing_scope_is_named_where_the_registry_removes_none_either(there: Hub) -> None:
+    before = there.tags
+    there.kind.allow(there.api, False)
+    there.place.front.switch_on("tag-delete-405")
+
+    failed(there.remove("1.2", "part"), 4, there.kind.scope)
+    failed(cleaned(there, *ALL_BUT_LATEST), 4, there.kind.scope)
+
+    assert there.tags == before
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_rate_limit_is_obeyed(there: Hub, number: int) -> None:
+    """In each vendor's dialect, wherever it comes: no request before the time that it gave, and then the rest."""
+    before = there.tags
+    there.api.faults[number] = there.limit()
+
+    done = there.remove("1.2", "part")
+
+    output_of(done)
+    assert len(there.api.calls) > number + 1
+    assert there.early == []
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in ("1.2", "part")}
+
+
+def test_a_registry_that_lags_behind_its_api(there: Hub) -> None:
+    """It lists a tag that is gone once more."""
+    before = there.tags
+    there.lag = 1
+
+    output_of(there.remove("1.2"))
+
+    assert there.lag == 0
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag != "1.2"}
+
+
+@only("dockerhub")
+def test_expired_tokens_are_renewed(there: Hub) -> None:
+    """A token that lasts for a single request is gained anew for each."""
+    assert isinstance(there.api, HubDouble)
+    there.api.uses = 1
+    before = there.tags
+
+    output_of(there.remove("1.2", "part"))
+    output_of(cleaned(there, "--older-than", "30d"))
+
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in ("1.2", "part", "single")}
+    paths = [call.path for call in there.api.calls]
+    assert 401 in there.api.statuses
+    assert paths.count("/v2/auth/token") > there.api.statuses.count(401)
+
+
+@pytest.mark.parametrize("verb", ["rm", "by rules", "by age"])
+def test_where_the_api_is_down_nothing_is_done(there: Hub, verb: str) -> None:
+    """Exit 75, soon, however many tags there are; no tag of ours is left, and a rerun does it."""
+    before = there.tags
+    there.api.faults = {number: _down for number in range(100)}
+    there.requests.clear()
+    rules = ("--older-than", "30d") if verb == "by age" else ALL_BUT_LATEST
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return there.remove("1.2", "part", "single") if verb == "rm" else cleaned(there, *rules)
+
+    failed(run(), 75, "503")
+    assert there.tags == before
+    assert not any(line.startswith(("PUT", "DELETE")) for line in there.requests)
+    assert len(there.api.calls) <= 2
+
+    there.api.faults.clear()
+    output_of(run())
+    assert there.tags.keys() < before.keys()
+
+
+def _down(call: Call) -> Answer:
+    del call
+    return Answer(503, {"message": "down"}, Retry_After="3600")
+
+
+def test_an_api_that_cannot_be_reached(there: Hub) -> None:
+    before = there.tags
+    there.configure(api="http://127.0.0.1:1")
+
+    failed(there.remove("1.2", "part"), 75, "127.0.0.1:1")
+
+    assert there.tags == before
+
+
+def test_an_answer_that_repeats_the_login_shows_none(there: Hub) -> None:
+    """`Hub.run` looks; what the vendor says is shown without it."""
+
+    def echo(call: Call) -> Answer:
+        sent = " ".join(call.headers.get(name, "") for name in ("authorization", "private-token"))
+        return Answer(403, {"message": f"not with {SECRET}, {sent}", "errors": [{"message": f"{SECRET} {sent}"}]})
+
+    there.api.faults = {number: echo for number in range(100)}
+    there.place.front.switch_on("tag-delete-405")
+
+    failed(there.remove("1.2"), 4, "***")
+    failed(cleaned(there, *ALL_BUT_LATEST), 4, "***")
+
+
+def test_intermediate_tags_are_gone_once_the_release_stands(there: Hub) -> None:
+    """Each platform's image had a tag on the way; the vendor's API removes it where the specification's way doesn't."""
+    done = published(there)
+
+    release = output_of(done).strip().partition("@")[2]
+    assert {there.tags[tag] for tag in ("2", "2.0", "2.0.0", "latest")} == {release}
+    assert not any(tag.startswith("abcdef0-") for tag in there.tags)
+    assert {f"PUT manifests abcdef0-{platform}" for platform in ("linux-amd64", "linux-arm64")} <= set(there.requests)
+    assert there.place.holes() == []
+
+
+@only("dockerhub", "harbor", "ghcr")
+def test_where_they_cannot_be_removed_the_release_is_up_all_the_same(there: Hub) -> None:
+    """Exit 8 with the scope that is missing; with it the same command again removes them, and pushes nothing."""
+    there.kind.allow(there.api, False)
+
+    done = published(there)
+    failed(done, 8, "the release is up", "abcdef0-linux-amd64", there.kind.scope)
+    assert done.stdout == f"{there.place.host}/{APP}@{there.tags['latest']}\n"
+
+    there.kind.allow(there.api, True)
+    assert output_of(published(there)) == done.stdout
+    assert not any(tag.startswith("abcdef0-") for tag in there.tags)
+    assert there.place.holes() == []
+
+
+def published(there: Hub) -> subprocess.CompletedProcess[str]:
+    layout = there.project.parent / "place" / "new"
+    named = ("--image", f"{there.place.host}/{APP}", "--version", "2.0.0", "--commit", "abcdef0123")
+    return there.run("publish", "--from", layout, *named, "--intermediate", "tag")
