@@ -93,10 +93,12 @@ def decide_tags(
             continue
         line = [*line_of(tag, names).values(), *(v for v in said if _in_line(tag, v))]
         highest = max(line, default=version)
-        if highest > version and not allow_downgrade:
-            decisions.append(TagDecision(tag, moves=False, reason=f"{highest} is higher"))
+        moves = highest <= version or allow_downgrade
+        if highest > version:
+            reason = f"{highest} is higher, but this is asked for" if moves else f"{highest} is higher"
         else:
-            decisions.append(TagDecision(tag, moves=True, reason=f"the highest version of {tag}"))
+            reason = f"the highest version of {'all' if tag == 'latest' else tag}"
+        decisions.append(TagDecision(tag, moves=moves, reason=reason))
     return tuple(decisions)
 
 

@@ -84,6 +84,11 @@ class Location:
             raise UsageError(
                 f"{text!r} begins with {scheme_found[0]!r}, which names no place that is known", hint=_HINT
             )
+        if text.startswith((".", "/", "~")):
+            raise UsageError(
+                f"{text!r} is a path, and it isn't said what is there",
+                hint=f"write ocidir://{text} for a layout; for a file {_ARCHIVE}{text} or {_DOCKER_ARCHIVE}{text}",
+            )
         reference = Reference.parse(text)
         return cls(reference, reference.identifier)
 

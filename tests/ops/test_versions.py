@@ -181,6 +181,7 @@ def test_a_patch_of_an_old_line() -> None:
         ("1.2.4", True, "the version itself"),
         ("latest", False, "2.0.0 is higher"),
     ]
+    assert decide_tags(parse_release("1.2.4"), [], {})[-1].reason == "the highest version of all"
 
 
 def test_lines_are_not_confused() -> None:
@@ -207,10 +208,11 @@ def test_the_same_version_again() -> None:
 
 
 def test_downgrades_may_be_asked_for() -> None:
-    """Who says so moves aliases back."""
+    """Who says so moves aliases back; the reason doesn't call the version the highest then."""
     decisions = decide_tags(parse_release("1.2.3"), ["2.0.0"], {}, allow_downgrade=True)
 
     assert all(each.moves for each in decisions)
+    assert [each.reason for each in decisions if each.tag == "latest"] == ["2.0.0 is higher, but this is asked for"]
 
 
 def test_a_branch_moves_its_own_tag() -> None:

@@ -149,6 +149,21 @@ def test_other_schemes(text: str) -> None:
         assert known in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("text", ["./out", "../out", "/tmp/out", "~/out", "."])
+def test_a_path_alone(text: str) -> None:
+    """A path isn't taken for a registry; what the hint says to write instead is that path."""
+    with pytest.raises(UsageError, match="is a path") as caught:
+        Location.parse(text)
+
+    for scheme, place in (
+        ("ocidir://", Path(text)),
+        ("oci-archive:", ArchiveFile(Path(text))),
+        ("docker-archive:", DockerFile(Path(text))),
+    ):
+        assert f"{scheme}{text}" in str(caught.value.hint)
+        assert Location.parse(f"{scheme}{text}").place == place
+
+
 @given(st.text())
 def test_arbitrary_text_is_a_location_or_bad_usage(text: str) -> None:
     """Nothing but a UsageError comes out, and what was read is written and read again."""
