@@ -51,9 +51,10 @@ class Challenge(NamedTuple):
     parameters: Mapping[str, str]
 
 
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+# No white space can be read in two ways: a header of 100 KB would take minutes.
+_PARAMETER = re.compile(r'\s*(?:,\s*)?([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _TOKEN = re.compile(r"[!-~]+")
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)(?!\s*=)")
+_SCHEME = re.compile(r"\s*(?:,\s*)?([A-Za-z][A-Za-z0-9-]*)(?=\s|,|$)(?!\s*=)")
 
 
 def parse_challenges(value: str) -> Iterator[Challenge]:

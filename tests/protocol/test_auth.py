@@ -96,6 +96,12 @@ def test_any_challenge_is_survived(value: str) -> None:
     assert all(isinstance(challenge, Challenge) for challenge in parse_challenges(value))
 
 
+@pytest.mark.parametrize("value", ["Basic{}!", "Bearer a=b{}!", "Bearer a=b,{}", "Bearer a={}!"])
+def test_a_challenge_of_much_white_space_ends(value: str) -> None:
+    """As long as a header may be; read in two ways, it would take minutes."""
+    assert len(list(parse_challenges(value.format(" " * 100_000)))) == 1
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_quoted_value(text: str) -> None:
     """Whatever is quoted comes out as it went in."""
