@@ -251,17 +251,22 @@ def test_base_image_behind_basic(
 
 @pytest.mark.parametrize("password", [None, "wrong"])
 def test_base_image_that_keeps_us_out(basic: RunningRegistry, home: Path, builder: str, password: str | None) -> None:
-    """No login for the base image's registry, or a wrong one: 6, and the sentence names the image."""
+    """No login for the base image's registry, or a wrong one: found before the build (4), else by the builder (6)."""
     with distribution(home / "open") as target:
         if password:
             log_in(home, basic.host, password=password)
         context = context_of(home / "context", f"FROM {basic.host}/base:1.0.0\n")
+        command, env = publish(home, f"{target.host}/app", context), {"BUILDKIT_HOST": builder}
 
-        done = regkit(*publish(home, f"{target.host}/app", context), home=home, env={"BUILDKIT_HOST": builder})
+        before = regkit(*command, home=home, env=env)
+        during = regkit(*command, "--no-preflight", home=home, env=env)
 
-        assert done.returncode == 6
-        assert f"regkit: error: the base image {basic.host}/base:1.0.0 can't be used for linux/amd64: " in done.stderr
-        assert "  hint: are the credentials for its registry in Docker's configuration?\n" in done.stderr
+        assert before.returncode == 4
+        assert f"{basic.host}/base:1.0.0" in before.stderr
+        assert f"  hint: log in to {basic.host}, " in before.stderr
+        assert during.returncode == 6
+        assert f"regkit: error: the base image {basic.host}/base:1.0.0 can't be used for linux/amd64: " in during.stderr
+        assert "  hint: are the credentials for its registry in Docker's configuration?\n" in during.stderr
         assert target.writes() == []
 
 
