@@ -201,8 +201,28 @@ DOCUMENTS: tuple[Document, ...] = (
             "dryRun": truth(),
         },
     ),
-    document("tags", "A repository's tags", "tag ls --format json", {"name": NAME, "tags": listed(text(), "in order")}),
-    document("tags-line", "A repository's tags: one of them", "tag ls --format jsonl", {"name": NAME, "tag": text()}),
+    document(
+        "tags",
+        "A repository's tags",
+        "tag ls --format json",
+        {
+            "name": NAME,
+            "tags": listed(text(), "in order"),
+            "dates": maybe(
+                by_name(or_null(text()), "with --dates: when each tag was set; null: the vendor doesn't say")
+            ),
+        },
+    ),
+    document(
+        "tags-line",
+        "A repository's tags: one of them",
+        "tag ls --format jsonl",
+        {
+            "name": NAME,
+            "tag": text(),
+            "date": maybe(or_null(text("with --dates: when it was set; null: the vendor doesn't say"))),
+        },
+    ),
     document(
         "explain",
         "Which rule made a tag, or holds it back",

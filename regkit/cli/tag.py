@@ -12,7 +12,11 @@ from regkit.cli.options import Format, ListFormat, globals_of
 from regkit.cli.output import table, write_documents, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from regkit.oci.reference import Reference
     from regkit.ops.tags import Removal
+    from regkit.transport.session import Session
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
 
@@ -40,6 +44,9 @@ def list_(
     digest: Annotated[
         str | None, typer.Option(envvar="REGKIT_DIGEST", help="Only the tags that stand on this digest.")
     ] = None,
+    dates: Annotated[
+        bool, typer.Option("--dates", envvar="REGKIT_DATES", help="With each tag's date, as the vendor's API tells it.")
+    ] = False,
     form: Lists = ListFormat.text,
 ) -> None:
     """List a repository's tags, a line each; in the registry's order without --sort."""
@@ -52,10 +59,28 @@ def list_(
     wanted, order = Digest(digest) if digest else None, sort.value if sort else ""
     with globals_of(ctx).session() as session:
         found = [(each.name, list_tags(session, each, sort=order, digest=wanted)) for each in names]
+        dated = _dates(session, names) if dates else {}
     if form is ListFormat.jsonl:
-        write_json_lines({"schema": 1, "name": name, "tag": tag} for name, tags in found for tag in tags)
+        write_json_lines(
+            {"schema": 1, "name": name, "tag": tag} | ({"date": dated[name].get(tag)} if dates else {})
+            for name, tags in found
+            for tag in tags
+        )
     elif form is ListFormat.json:
-        write_documents([{"schema": 1, "name": name, "tags": tags} for name, tags in found], form)
+        write_documents(
+            [
+                {"schema": 1, "name": name, "tags": tags}
+                | ({"dates": {tag: dated[name].get(tag) for tag in tags}} if dates else {})
+                for name, tags in found
+            ],
+            form,
+        )
+    elif dates:
+        several = len(found) > 1
+        rows = [
+            (f"{name}:{tag}" if several else tag, dated[name].get(tag, "-")) for name, tags in found for tag in tags
+        ]
+        write_lines(table(rows))
     else:
         write_lines(tag if len(found) == 1 else f"{name}:{tag}" for name, tags in found for tag in tags)
 
@@ -157,6 +182,18 @@ def explain(
             for each in tags
         ]
         write_lines(table([("TAG", "", "WHY"), *rows]))
+
+
+def _dates(session: Session, names: Iterable[Reference]) -> dict[str, dict[str, str]]:
+    """Give each repository's dates by tag, in UTC."""
+    from datetime import UTC
+
+    from regkit.ops.vendor_tags import tag_dates
+
+    return {
+        each.name: {tag: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for tag, at in tag_dates(session, each).items()}
+        for each in dict.fromkeys(names)
+    }
 
 
 def _describe(removal: Removal) -> str:

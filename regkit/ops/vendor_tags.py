@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
+from regkit.oci.reference import Reference
 from regkit.ops.tasks import each
-from regkit.vendors.api import VendorApi
+from regkit.transport.session import Session
+from regkit.vendors.api import VendorApi, connect
 from regkit.vendors.vendor import VendorTag
 
 
@@ -17,3 +22,14 @@ def dated_tags(api: VendorApi) -> tuple[VendorTag, ...]:
     found = each(lambda name: api.run(api.vendor.look_up_tag(api.repository, name)), undated)
     looked_up = dict(zip(undated, found, strict=True))
     return tuple(tag for one in listed if (tag := looked_up.get(one.name, one)) is not None)
+
+
+def tag_dates(session: Session, repository: Reference) -> Mapping[str, datetime]:
+    """Ask the vendor that has a repository when each tag was set; one without a date is left out.
+
+    Whose it is, and where its API, is as the session's configuration says. Raise UsageError where that isn't known,
+    Refused where the registry has no API, and what keeps it from being asked.
+    """
+    said = session.registries.get(repository.registry)
+    api = connect(session, repository, vendor=(said and said.vendor) or "", api=(said and said.api) or "")
+    return {tag.name: tag.updated for tag in dated_tags(api) if tag.updated is not None}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import output_of
-from tests.support.hubs import KINDS, SECRET, Hub, Kind, hub
+from tests.support.hubs import KINDS, SECRET, Hub, hub
 from tests.support.place import APP, RELEASE
 from tests.support.vendors.dockerhub import HubDouble
 from tests.support.vendors.double import Answer, Call
@@ -88,6 +88,31 @@ def test_the_vendors_dates_count(there: Hub) -> None:
 
     assert there.tags == {tag: digest for tag, digest in before.items() if DATES.get(tag) != OLD}
     assert there.place.holes() == []
+
+
+def test_tags_are_listed_with_their_dates(there: Hub) -> None:
+    """Each tag with the vendor's date in UTC, in the registry's order; the same as JSON, and line by line."""
+    name = f"{there.place.host}/{APP}"
+    tags = output_of(there.run("tag", "ls", name)).splitlines()
+    wanted = {tag: f"{DATES.get(tag, NEW):%Y-%m-%dT%H:%M:%SZ}" for tag in tags}
+
+    lines = output_of(there.run("tag", "ls", name, "--dates")).splitlines()
+    assert [tuple(line.split()) for line in lines] == list(wanted.items())
+    document = json.loads(output_of(there.run("tag", "ls", name, "--dates", "--format", "json")))
+    assert document == {"schema": 1, "name": name, "tags": tags, "dates": wanted}
+    lines = output_of(there.run("tag", "ls", name, "--dates", "--format", "jsonl")).splitlines()
+    assert {line["tag"]: line["date"] for line in map(json.loads, lines)} == wanted
+
+
+@only("dockerhub")
+def test_dates_where_no_vendor_is_known(there: Hub) -> None:
+    """One sentence, and nothing on stdout."""
+    (there.project / "regkit.toml").write_text("schema = 1\n")
+
+    done = there.run("tag", "ls", f"{there.place.host}/{APP}", "--dates")
+
+    failed(done, 2, "it isn't known whose registry")
+    assert done.stdout == ""
 
 
 @only("quay", "harbor", "gitlab", "dockerhub")
@@ -193,7 +218,7 @@ def test_expired_tokens_are_renewed(there: Hub) -> None:
 def test_where_the_api_is_down_nothing_is_done(there: Hub, verb: str) -> None:
     """Exit 75, soon, however many tags there are; no tag of ours is left, and a rerun does it."""
     before = there.tags
-    there.api.faults = {number: _down for number in range(100)}
+    there.api.faults = dict.fromkeys(range(100), _down)
     there.requests.clear()
     rules = ("--older-than", "30d") if verb == "by age" else ALL_BUT_LATEST
 
@@ -231,7 +256,7 @@ def test_an_answer_that_repeats_the_login_shows_none(there: Hub) -> None:
         sent = " ".join(call.headers.get(name, "") for name in ("authorization", "private-token"))
         return Answer(403, {"message": f"not with {SECRET}, {sent}", "errors": [{"message": f"{SECRET} {sent}"}]})
 
-    there.api.faults = {number: echo for number in range(100)}
+    there.api.faults = dict.fromkeys(range(100), echo)
     there.place.front.switch_on("tag-delete-405")
 
     failed(there.remove("1.2"), 4, "***")
