@@ -12,7 +12,7 @@ from regkit.errors import UsageError
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE
 from regkit.oci.reference import Reference, check_tag
-from regkit.protocol.flow import Request
+from regkit.protocol.flow import Request, read_bounded
 
 UNKNOWN_SIZE = -1
 """The `size` of a body that comes in chunks, without a Content-Length."""
@@ -53,17 +53,15 @@ class Call:
 
 def read_manifest(call: Call) -> bytes:
     """Read a manifest's bytes; raise a Fault for more than it may have, or fewer than promised."""
-    if (call.length or 0) > MAX_SIZE:
-        raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
-    with call.request.body.open() as stream:
-        raw = bytearray()
-        while len(raw) <= MAX_SIZE and (data := stream.read(MAX_SIZE + 1 - len(raw))):
-            raw += data
-    if len(raw) > MAX_SIZE:
+    raw = None
+    if (call.length or 0) <= MAX_SIZE:
+        with call.request.body.open() as stream:
+            raw = read_bounded(stream, MAX_SIZE)
+    if raw is None:
         raise Fault(413, "MANIFEST_INVALID", f"a manifest may have {MAX_SIZE} bytes at most")
     if call.length is not None and len(raw) != call.length:
         raise Fault(400, "SIZE_INVALID", f"{len(raw)} of {call.length} bytes arrived")
-    return bytes(raw)
+    return raw
 
 
 @lru_cache(maxsize=1024)

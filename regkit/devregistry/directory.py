@@ -34,7 +34,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path
 from regkit.oci.manifest import Manifest, canonical_json
 from regkit.targets.layout import open_file, size_of
-from regkit.targets.local import read_layout
+from regkit.targets.local import bounded, read_layout
 
 UPLOADS = "_uploads"
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})
@@ -239,7 +239,8 @@ class DirectoryStore:
                     continue
                 manifests[entry.digest] = Descriptor(entry.media_type, entry.digest, entry.size)
                 if entry.is_index:
-                    waiting += Manifest(entry.media_type, (path / blob_path(entry.digest)).read_bytes()).manifests
+                    with open_file(path / blob_path(entry.digest)) as stream:
+                        waiting += Manifest(entry.media_type, bounded(stream, entry.digest)).manifests
         except ProtocolError as error:
             raise UsageError(f"{path} isn't a layout that can be served: {error.message}") from None
         return Names(manifests, {tag: digest for tag, digest in tags.items() if digest in manifests}, others)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from regkit.devregistry.answer import Fault
-from regkit.protocol.flow import Request
+from regkit.protocol.flow import Request, read_bounded
 
 _PATH = re.compile(
     r"/v2/(?P<repository>.+)/"
@@ -75,10 +75,8 @@ def with_query(request: Request, query: Mapping[str, str]) -> Request:
 
 def read_body(request: Request, limit: int) -> bytes:
     """Read a small body; raise a Fault for more than `limit` bytes."""
-    raw = bytearray()
     with request.body.open() as stream:
-        while len(raw) <= limit and (data := stream.read(limit + 1 - len(raw))):
-            raw += data
-    if len(raw) > limit:
+        raw = read_bounded(stream, limit)
+    if raw is None:
         raise Fault(413, "SIZE_INVALID", f"there may be {limit} bytes at most")
-    return bytes(raw)
+    return raw

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Self
+from typing import BinaryIO, Self
 
 from regkit.errors import ContentMismatch, UsageError
 
-_LENGTHS = {"sha256": 64, "sha512": 128}
+_PIECE = 1 << 20
 _PATTERN = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
 
 
@@ -49,6 +49,14 @@ class Digest(str):
     def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
         """Compute the digest of `data`."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()}")
+
+    @classmethod
+    def read(cls, stream: BinaryIO) -> Self:
+        """Compute the sha256 of all that a stream gives, a piece at a time."""
+        digest = hashlib.sha256(usedforsecurity=False)
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+        return cls(f"sha256:{digest.hexdigest()}")
 
 
 class Verifier:

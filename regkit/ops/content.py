@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -176,11 +175,8 @@ def push_blob(session: Session, location: Location, source: Source) -> Digest:
         named = location.identifier
     if named:
         raise UsageError(f"{location} names more than a repository", hint="a blob is named by its digest alone")
-    digest = hashlib.sha256(usedforsecurity=False)
     with source.open() as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    descriptor = Descriptor(BLOB, Digest(f"sha256:{digest.hexdigest()}"), source.size)
+        descriptor = Descriptor(BLOB, Digest.read(stream), source.size)
     with location.open(session, create=True) as target:
         target.push(descriptor, source)
     return descriptor.digest

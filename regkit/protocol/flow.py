@@ -91,6 +91,14 @@ class Request:
     """Whether the answer's body is read as it comes, and closed by who reads it; else it is bounded and at hand."""
 
 
+def read_bounded(stream: BinaryIO, limit: int) -> bytes | None:
+    """Read a stream to its end; None where that is more than `limit` bytes, of which no more are read then."""
+    data = bytearray()
+    while len(data) <= limit and (piece := stream.read(min(limit + 1 - len(data), 1 << 16))):
+        data += piece
+    return bytes(data) if len(data) <= limit else None
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What was answered. `headers` have lower-case keys; `body` is a stream that is read at most once."""
@@ -103,12 +111,10 @@ class Response:
 
     def read(self, limit: int) -> bytes:
         """Read the whole body; raise ProtocolError where it is larger than `limit` bytes."""
-        data = bytearray()
-        while chunk := self.body.read(min(limit + 1 - len(data), 1 << 16)):
-            data += chunk
-            if len(data) > limit:
-                raise ProtocolError(f"the answer from {self.url or 'the registry'} is larger than {limit} bytes")
-        return bytes(data)
+        data = read_bounded(self.body, limit)
+        if data is None:
+            raise ProtocolError(f"the answer from {self.url or 'the registry'} is larger than {limit} bytes")
+        return data
 
     def json(self, limit: int) -> Any:
         """Read the body as JSON; raise ProtocolError where it isn't."""

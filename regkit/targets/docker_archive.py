@@ -6,7 +6,6 @@ stay as they were, byte for byte. Where an archive holds no manifest, one is mad
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import posixpath
@@ -156,7 +155,10 @@ class DockerArchive(Archive):
         compression = next((suffix for magic, suffix in _COMPRESSIONS if start.startswith(magic)), "")
         digest = next((d for d, member in self._members.items() if member == name), None)
         if digest is None:
-            digest = content if content is not None and not compression else _hash(reader, name)
+            if content is None or compression:
+                with reader.open(name) as stream:
+                    content = Digest.read(stream)
+            digest = content
             self._members[digest] = name
         return Descriptor(_LAYER + compression, digest, reader.regions[name].size)
 
@@ -270,14 +272,6 @@ def _diff_ids(config: bytes, count: int) -> list[Digest | None]:
         return [Digest(str(text)) for text in listed]
     except UsageError as error:
         raise ProtocolError(f"a configuration has a diff_id that is invalid: {error.message}") from None
-
-
-def _hash(reader: TarReader, name: str) -> Digest:
-    digest = hashlib.sha256()
-    with reader.open(name) as stream:
-        while data := stream.read(1 << 20):
-            digest.update(data)
-    return Digest(f"sha256:{digest.hexdigest()}")
 
 
 def _holds(manifest: Manifest, config: Descriptor, layers: list[Descriptor]) -> bool:

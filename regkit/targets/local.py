@@ -15,7 +15,7 @@ from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
-from regkit.protocol.flow import Source
+from regkit.protocol.flow import Source, read_bounded
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource
 
@@ -320,9 +320,7 @@ def read_layout(where: object, marker: bytes, index: bytes) -> Manifest:
 
 def bounded(stream: BinaryIO, what: str) -> bytes:
     """Read all of a manifest; raise ProtocolError where it is larger than one may be."""
-    data = bytearray()
-    while piece := stream.read(min(MAX_SIZE + 1 - len(data), 1 << 20)):
-        data += piece
-        if len(data) > MAX_SIZE:
-            raise ProtocolError(f"{what} is larger than the {MAX_SIZE} bytes of a manifest")
-    return bytes(data)
+    data = read_bounded(stream, MAX_SIZE)
+    if data is None:
+        raise ProtocolError(f"{what} is larger than the {MAX_SIZE} bytes of a manifest")
+    return data
