@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from regkit.errors import (
+    AccessDenied,
     Interrupted,
     NotFound,
     PartlyDone,
@@ -160,10 +161,11 @@ class Publication:
         vendor: Untagger | None = None
         manifests = {piece.descriptor.digest: piece.manifest for piece in self._pieces}
         for done, name in enumerate(names):
-            if vendor is None and not self.repository.untag(name):
+            if vendor is None and (refusal := self._refusal(name)) is not None:
                 vendor = by_vendor(self._session, Reference.parse_name(self.repository.name))
                 if vendor is None:
-                    return self._stuck(names[done:])
+                    can = isinstance(refusal, AccessDenied)
+                    return self._left(names[done:], refusal) if can else self._stuck(names[done:])
             if vendor is not None:
                 there = self.repository.resolve(name)
                 try:
@@ -174,6 +176,13 @@ class Publication:
                     return self._left(names[done:], error)
             self._session.report(TagRemoved(name))
         return None
+
+    def _refusal(self, name: str) -> RegkitError | None:
+        """Remove a tag by the specification's way; give why the registry can't, or lets nobody with this login."""
+        try:
+            return None if self.repository.untag(name) else Refused("it can't remove a tag alone")
+        except AccessDenied as error:
+            return error
 
     def _left(self, names: Sequence[str], error: RegkitError) -> PartlyDone:
         left = ", ".join(names)

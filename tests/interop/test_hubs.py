@@ -289,6 +289,29 @@ def test_where_they_cannot_be_removed_the_release_is_up_all_the_same(there: Hub)
     assert there.place.holes() == []
 
 
+def test_the_api_may_remove_what_the_registrys_token_may_not(there: Hub) -> None:
+    """Intermediates and single tags alike."""
+    there.denies = True
+    before = there.tags
+
+    output_of(published(there))
+    assert not any(tag.startswith("abcdef0-") for tag in there.tags)
+    output_of(there.remove("part"))
+
+    assert there.tags.keys() >= before.keys() - {"part"}
+    assert "part" not in there.tags
+    assert there.place.holes() == []
+
+
+@only("dockerhub")
+def test_a_login_that_may_remove_nothing_costs_no_release(there: Hub) -> None:
+    """Where no vendor's API helps: exit 8, for the release is up."""
+    there.denies = True
+    (there.project / "regkit.toml").write_text("schema = 1\n")
+
+    failed(published(there), 8, "the release is up", "abcdef0-linux-arm64", "no access")
+
+
 def published(there: Hub) -> subprocess.CompletedProcess[str]:
     layout = there.project.parent / "place" / "new"
     named = ("--image", f"{there.place.host}/{APP}", "--version", "2.0.0", "--commit", "abcdef0123")

@@ -86,6 +86,8 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     """What the registry was asked, METHOD PATH."""
     lag: int = 0
+    denies: bool = False
+    """Whether the registry says of a deletion that the login may not, as it does with a token that is for less."""
 
     def __post_init__(self) -> None:
         self._inner = self.api.handle
@@ -143,7 +145,9 @@ class Hub:
             self.requests.append(f"{request.method} {route.chapter} {route.name}")
             if route.chapter == "tags" and self._listed is not None and self.lag > 0:
                 self.lag -= 1
-                return Response(200, {"content-type": "application/json"}, io.BytesIO(self._listed))
+                return _response(200, self._listed)
+        if self.denies and request.method == "DELETE":
+            return _response(403, b'{"errors": [{"code": "DENIED", "message": "no access"}]}')
         if self.kind.hides_untagged and route.chapter == "manifests" and request.method in ("GET", "HEAD", "DELETE"):
             names = self.place.registry.store.names(route.repository) if route.is_digest else None
             if names is not None and self._is_hidden(names, Digest(route.name)):
@@ -200,6 +204,11 @@ def hub(kind: Kind, root: Path, dates: Mapping[str, datetime]) -> Iterator[Hub]:
         place.host = server.host
         found.configure()
         yield found
+
+
+def _response(status: int, body: bytes) -> Response:
+    headers = {"content-type": "application/json", "content-length": str(len(body))}
+    return Response(status, headers, io.BytesIO(body))
 
 
 def _hub_show(api: HubDouble, name: str, tags: Stood) -> None:
