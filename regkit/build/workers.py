@@ -52,7 +52,10 @@ def _ask(address: Address, env: Mapping[str, str], *question: str) -> bytes:
         raise Unavailable(f"the builder at {address} doesn't answer within {_LIMIT:.0f} s") from None
     if done.returncode != 0:
         said = clean(done.stderr.strip().rpartition(b"\n")[2]).removeprefix("error: ")
-        raise Unavailable(f"can't reach the builder at {address}: {said}")
+        raise Unavailable(
+            f"can't reach the builder at {address}: {said}",
+            hint="is buildkitd running there, and is the address right? regkit doctor looks at the whole machine",
+        )
     return done.stdout
 
 

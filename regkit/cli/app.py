@@ -6,7 +6,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -131,7 +131,15 @@ def options(
 ) -> None:
     """From a Dockerfile to a tagged, verified, multi-platform release, without a Docker daemon."""
     choose_color(color.value)
-    ctx.obj = Globals(quiet, verbose, debug, progress, tuple(plain_http or ()), ca_file, config)
+    ctx.obj = Globals(quiet, verbose, debug, progress, _hosts(plain_http or ()), ca_file, config)
+
+
+def _hosts(given: Sequence[str]) -> tuple[str, ...]:
+    if not given:
+        return ()
+    from regkit.config.kinds import host
+
+    return tuple(host(each, Path()) for each in given)
 
 
 def run(arguments: list[str]) -> int:

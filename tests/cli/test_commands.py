@@ -95,7 +95,7 @@ def test_help_of_a_command(short: str) -> None:
     ("arguments", "hint"),
     [
         (["publish", ".", "-q"], "write it before the command: regkit -q publish"),
-        (["tag", "ls", "a/b", "--plain-http", "a"], "write it before the command: regkit --plain-http tag ls"),
+        (["tag", "ls", "a/b", "--plain-http", "a.example"], "write it before the command: regkit --plain-http tag ls"),
         (["publish", "--plattform", "x"], "see `regkit publish --help`"),
         (["tag", "lst"], "see `regkit tag --help`"),
         (["registry", "serve", "--addr"], "see `regkit registry --help`"),
@@ -123,6 +123,12 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     [
         (["inspect", "A/B"], "regkit: error: not an image reference: 'A/B'", "write registry/repository"),
         (["inspect", "a/b", "--platform", "linux/foo"], "regkit: error: unknown platform 'linux/foo'", "known are"),
+        (["--plain-http", "http://a.example", "doctor"], "regkit: error: not a registry's host: 'http:", "write host"),
+        (
+            ["--plain-http", "a.example/b", "doctor"],
+            "regkit: error: not a registry's host: 'a.example/b'",
+            "write host",
+        ),
         (["tag", "ls", "a/b:1"], "regkit: error: 'a/b:1' names more than a repository", "write docker.io/a/b"),
         (["tag", "ls", "a/b", "--digest", "x"], "regkit: error: not a digest", "sha256"),
         (["registry", "serve", "--addr", "nowhere"], "regkit: error: not an address", "HOST:PORT"),
