@@ -129,11 +129,11 @@ class Hub:
         return self.run("tag", "rm", "--yes", *(f"{self.place.host}/{APP}:{tag}" for tag in tags))
 
     def limit(self) -> Callable[[Call], Answer]:
-        """Give an answer that asks to wait a moment, and from then on look who doesn't."""
+        """Give an answer that asks to wait longer than one would unasked, and from then on look who doesn't."""
 
         def refuse(call: Call) -> Answer:
             del call
-            self._until = math.ceil(time.time())
+            self._until = math.ceil(time.time() + 0.7)
             return self.kind.limited(int(self._until))
 
         return refuse
