@@ -72,7 +72,7 @@ class Connections:
             context = self._context(scheme, host)
         proxy = self._proxy(scheme, host)
         if proxy is not None:
-            return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=proxy)
+            return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=_checked(proxy, scheme))
         return _Transport(context, self._backend)
 
     def open_ahead(self, url: str) -> None:
@@ -150,3 +150,18 @@ class Connections:
             return None
         proxy = self._proxies.get(scheme) or self._proxies.get("all")
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _checked(proxy: str, scheme: str) -> str:
+    """Give back a proxy's address; raise UsageError, which doesn't show it, where it isn't one: it may hold a login."""
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if usable:
+        return proxy
+    raise UsageError(
+        f"the environment's proxy for {scheme} isn't at an address of the kind http://HOST:PORT, which alone is spoken",
+        hint=f"set {scheme.upper()}_PROXY to such a one, or name the hosts that need none in NO_PROXY",
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.server import running
-from regkit.errors import AccessDenied, Interrupted, NotFound, ProtocolError, Unavailable
+from regkit.errors import AccessDenied, Interrupted, NotFound, ProtocolError, Unavailable, UsageError
 from regkit.events import Event, Note, RequestServed, RetryScheduled
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import MAX_SIZE
@@ -472,6 +472,26 @@ def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
             session.run("registry.test", check())
 
     assert proxy.lines == ["GET http://registry.test/v2/ HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:{}@127.0.0.1:1",
+        "foo://me:{}@127.0.0.1:1",
+        "http://me:{}/x@127.0.0.1:1",
+        "http://me:{}@[127.0.0.1:1",
+        "http://me:{}@127.0.0.1:0",
+        "http://",
+    ],
+)
+def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """It is said without its login, wherever that stands in what is no address."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.format("c4n4ry"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Session(plain_http=["registry.test"]) as session, pytest.raises(UsageError, match="proxy for http") as caught:
+        session.run("registry.test", check())
+    assert "c4n4ry" not in f"{caught.value!r} {caught.value.hint}"
 
 
 @pytest.mark.parametrize("excepted", ["0.0.0.0", "*", "other.test, 0.0.0.0"])
