@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,10 @@ _Unreadable: type[Exception] = typer.BadParameter.__bases__[0]  # its UsageError
 
 @contextmanager
 def sentences(ctx: Any) -> Iterator[None]:
-    """Raise UsageError for what typer can't read in the block; `ctx` is that of `regkit` itself."""
+    """Raise UsageError for what typer can't read in the block, or where a question gets no answer.
+
+    `ctx` is that of `regkit` itself. A Ctrl-C at a question stays one.
+    """
     try:
         yield
     except _Unreadable as error:
@@ -25,6 +29,11 @@ def sentences(ctx: Any) -> Iterator[None]:
         if message.startswith("Usage:"):  # a group without a command: typer shows its help
             raise
         raise UsageError(message.rstrip("."), hint=_hint(error, ctx)) from None
+    except (typer.Abort, EOFError) as stop:  # at a question; an Abort's context says whether it was Ctrl-C
+        sys.stderr.write("\n")
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise stop.__context__ from None
+        raise UsageError("the input ended where an answer was to come", hint="nothing was changed") from None
 
 
 def _hint(error: Any, ctx: Any) -> str:

@@ -78,16 +78,15 @@ def test_login_asks_on_a_terminal(tmp_path: Path) -> None:
 def on_a_terminal(home: Path, registry: RawServer, *talk: bytes) -> tuple[bytes, int]:
     """Run `regkit login` on a terminal of its own: wait for a text, then type the next, and so on."""
     ours, theirs = pty.openpty()
-    argv = [sys.executable, "-m", "regkit", "login", registry.host]
+    argv = ["/usr/bin/env", "setsid", "--ctty", sys.executable, "-m", "regkit", "login", registry.host]
     with os.fdopen(theirs, "r+b", buffering=0) as terminal:
         process = subprocess.Popen(
             argv,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            env=clean_environment(home),
+            env=clean_environment(home, {"PATH": os.environ["PATH"]}),
             cwd=home,
-            start_new_session=True,
         )
     shown = b""
     with process, os.fdopen(ours, "r+b", buffering=0) as stream:
@@ -101,6 +100,21 @@ def on_a_terminal(home: Path, registry: RawServer, *talk: bytes) -> tuple[bytes,
         except OSError:
             pass  # how Linux says that nobody has the terminal open any more
         return shown, process.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "said"),
+    [(b"\x03", 130, b"regkit: interrupted"), (b"\x04", 2, b"the input ended where an answer was to come")],
+)
+def test_a_question_that_gets_no_answer(tmp_path: Path, key: bytes, code: int, said: bytes) -> None:
+    """Ctrl-C is what it is everywhere, in a login too; the input's end is a sentence. Nothing is kept."""
+    with serving([]) as registry:
+        for talk in ([b"Username: ", key], [b"Username: ", b"me\n", b"Password: ", key]):
+            shown, ended = on_a_terminal(tmp_path, registry, *talk)
+
+            assert (ended, said in shown) == (code, True), shown
+            assert b"Abort" not in shown
+    assert not config(tmp_path).exists()
 
 
 @pytest.mark.parametrize(
