@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,9 +13,8 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.closure import Census
+from regkit.ops.saved import SCHEMA, read_plan
 
-SCHEMA = 1
-MAX_SIZE = 64 << 20
 _AGAIN = "make the plan anew: regkit cleanup plan --out FILE"
 
 
@@ -127,18 +125,7 @@ class SavedCleanup:
 
 def read_saved(path: Path) -> tuple[SavedCleanup, ...]:
     """Read the plans in a file; raise UsageError where it isn't one of this schema."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_SIZE + 1)
-        document = json.loads(raw) if len(raw) <= MAX_SIZE else None
-    except OSError as error:
-        raise UsageError(f"the plan {path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-        raise UsageError(f"{path} isn't a plan of a cleanup", hint=_AGAIN)
-    if document.get("schema") != SCHEMA:
-        raise UsageError(f"{path} is a plan of the unknown schema {document.get('schema')!r}", hint=_AGAIN)
+    document = read_plan(path, "a plan of a cleanup", "images", list, _AGAIN)
     try:
         return tuple(_saved(item) for item in document["images"])
     except (KeyError, TypeError, AttributeError):

@@ -6,7 +6,6 @@ be secret, and the digest of the sources tells whether they are the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from regkit.oci.annotation import Annotation
 from regkit.oci.reference import Reference
 from regkit.ops.plan import Destination, Plan, PublishSpec
 from regkit.ops.request import parse_images, publish_spec
+from regkit.ops.saved import read_plan
 from regkit.ops.versions import TagDecision, parse_release
 from regkit.transport.session import Session
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from regkit.build.spec import BuildSpec
     from regkit.ops.page import Page
 
-SCHEMA = 1
-MAX_SIZE = 16 << 20
 _AGAIN = "make the plan anew: regkit plan --out FILE"
 
 
@@ -84,19 +82,7 @@ class SavedPlan:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file; raise UsageError where it isn't a plan of this schema."""
-        try:
-            with path.open("rb") as file:
-                raw = file.read(MAX_SIZE + 1)
-            document = json.loads(raw) if len(raw) <= MAX_SIZE else None
-        except OSError as error:
-            raise UsageError(f"the plan {path} can't be read: {error.strerror}") from None
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
-            raise UsageError(f"{path} isn't a plan", hint=_AGAIN)
-        if document.get("schema") != SCHEMA:
-            raise UsageError(f"{path} is a plan of the unknown schema {document.get('schema')!r}", hint=_AGAIN)
-        return cls(str(path), document)
+        return cls(str(path), read_plan(path, "a plan", "request", dict, _AGAIN))
 
     @property
     def images(self) -> tuple[Reference, ...]:
