@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from regkit.cli.confirm import confirm
 from regkit.cli.options import Format, ListFormat, globals_of
-from regkit.cli.output import safe, table, write_json, write_json_lines, write_lines
+from regkit.cli.output import table, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
     from regkit.config.kinds import Read
@@ -138,8 +138,10 @@ def apply(
         else:
             work = _work(ctx, repositories, name, match, keep, keep_semver, older_than, untagged=untagged)
             planned = list(_plan_all(ctx, session, work))
-            if not yes:
-                _confirm([made for _, made in planned])
+            plans = [made for _, made in planned]
+            if not yes and any(each.pending for each in plans):
+                hint = "add --yes, or --plan FILE"
+                confirm(_describe(plans), "cleaning", "Remove them?", report=session.report, hint=hint)
         done, failed = [], dict[str, RegkitError]()
         for cleaning, made in planned:
             try:
@@ -263,18 +265,3 @@ def _describe(plans: list[CleanupPlan]) -> list[str]:
         rows += [f"{each.image.name}: {each.summary}"]
         rows += table([*each.lines()])
     return rows
-
-
-def _confirm(plans: list[CleanupPlan]) -> None:
-    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
-    from regkit.errors import UsageError
-
-    if not any(each.pending for each in plans):
-        return
-    sys.stderr.writelines(f"{safe(line)}\n" for line in _describe(plans))
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "cleaning needs a confirmation, and nobody can be asked here", hint="add --yes, or --plan FILE"
-        )
-    if not typer.confirm("Remove them?", err=True):
-        raise UsageError("nothing was removed", hint="add --yes to remove without a question")

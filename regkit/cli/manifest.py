@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regkit.cli.confirm import confirm
 from regkit.cli.inspect import read_names
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import safe, write_json, write_lines
+from regkit.cli.output import write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.content import Deletion
@@ -103,7 +104,7 @@ def remove(
         lines = [line for deletion in deletions for line in _describe(deletion)]
         if not dry_run:
             if not yes:
-                _confirm(lines)
+                confirm(lines, "deleting manifests", "Delete them?", report=session.report)
             delete_manifests(session, deletions)
     if form is Format.json:
         write_json({"schema": 1, "dryRun": dry_run, "removed": [_to_json(deletion) for deletion in deletions]})
@@ -130,14 +131,3 @@ def _describe(deletion: Deletion) -> Iterator[str]:
         yield f"  with the tag {tag}"
     for tag in deletion.parents:
         yield f"  BREAKS {tag}, an index that lists it"
-
-
-def _confirm(lines: list[str]) -> None:
-    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
-    from regkit.errors import UsageError
-
-    sys.stderr.writelines(f"{safe(line)}\n" for line in lines)
-    if not sys.stdin.isatty():
-        raise UsageError("deleting manifests needs a confirmation, and nobody can be asked here", hint="add --yes")
-    if not typer.confirm("Delete them?", err=True):
-        raise UsageError("nothing was removed", hint="add --yes to remove without a question")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regkit.cli.confirm import confirm
 from regkit.cli.options import Format, ListFormat, globals_of
-from regkit.cli.output import human_size, safe, table, write_json, write_lines, write_list
+from regkit.cli.output import human_size, table, write_json, write_lines, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +145,7 @@ def gc(
         garbage = find_garbage(store, untagged=untagged)
         if not dry_run:
             if garbage.files and not yes:
-                _confirm(garbage)
+                confirm(_lines(garbage, "would free"), "removing content", "Remove it?")
             remove_garbage(store, garbage)
     if form is Format.json:
         write_json({"schema": 1, "removed": not dry_run, "freed": garbage.freed, "files": list(_fields(garbage))})
@@ -182,17 +183,6 @@ def _fields(garbage: Garbage) -> Iterator[dict[str, object]]:
     for file in garbage.files:
         of = {"repository": file.repository, "digest": file.digest} if file.digest else {"name": file.path.name}
         yield {"kind": file.kind, **of, "size": file.size}
-
-
-def _confirm(garbage: Garbage) -> None:
-    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
-    from regkit.errors import UsageError
-
-    sys.stderr.writelines(f"{safe(line)}\n" for line in _lines(garbage, "would free"))
-    if not sys.stdin.isatty():
-        raise UsageError("removing content needs a confirmation, and nobody can be asked here", hint="add --yes")
-    if not typer.confirm("Remove it?", err=True):
-        raise UsageError("nothing was removed", hint="add --yes to remove without a question")
 
 
 def _guarding(

@@ -28,6 +28,8 @@ _DETAILS = (events.PlatformTested, events.TagMoved, events.TagKept, events.TagRe
 _UNSAID = (events.StageStarted, events.StepDone, events.BlobPushed)
 _PASSING = "plan"
 """The stage of which nothing stays: reading what is there."""
+_STILL = "ask"
+"""The stage in which nothing moves: a question stands where that would be drawn."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class Screen:
         self._told = False
         self.refresh: Callable[[], None] = lambda: None
         """Has what moves drawn anew at once; before lines are written that take its place."""
+        self.stop: Callable[[], None] = lambda: None
+        self.start: Callable[[], None] = lambda: None
         self._spinner = Spinner("dots" if self._unicode else "line", style="cyan")
 
     def report(self, event: Event) -> None:
@@ -92,6 +96,11 @@ class Screen:
 
     def _begin(self, event: events.StageStarted) -> None:
         """Begin a stage; those of the same name go on beside it, to other repositories."""
+        if event.name == _STILL:
+            self.finish()
+            self.stop()
+            return
+        self.start()
         if self._stages and event.name != self._stages[0].name:
             self.finish()
         self._stages.append(_Stage(event.name, event.title, self._clock()))
@@ -198,7 +207,7 @@ def on_terminal(*, verbose: bool, color: bool) -> Iterator[Reporter]:
         console=console, transient=True, refresh_per_second=10, get_renderable=screen.live, redirect_stdout=False
     )
     with moving:
-        screen.refresh = moving.refresh
+        screen.refresh, screen.start, screen.stop = moving.refresh, moving.start, moving.stop
         try:
             yield screen.report
         except BaseException:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regkit.cli.confirm import confirm
 from regkit.cli.options import Format, ListFormat, globals_of
 from regkit.cli.output import table, write_documents, write_json, write_json_lines, write_lines
 
@@ -133,7 +133,7 @@ def remove(
         removals = plan_removal(session, references)
         if not dry_run:
             if not yes:
-                _confirm(removals)
+                confirm(map(_describe, removals), "removing tags", "Remove them?", report=session.report)
             remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
     if form is Format.json:
         removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
@@ -198,14 +198,3 @@ def _dates(session: Session, names: Iterable[Reference]) -> dict[str, dict[str, 
 
 def _describe(removal: Removal) -> str:
     return f"remove {removal.reference} ({removal.digest or 'not there'})"
-
-
-def _confirm(removals: tuple[Removal, ...]) -> None:
-    """Ask on a terminal; elsewhere somebody must have said so beforehand."""
-    from regkit.errors import UsageError
-
-    sys.stderr.writelines(f"{_describe(removal)}\n" for removal in removals)
-    if not sys.stdin.isatty():
-        raise UsageError("removing tags needs a confirmation, and nobody can be asked here", hint="add --yes")
-    if not typer.confirm("Remove them?", err=True):
-        raise UsageError("nothing was removed", hint="add --yes to remove without a question")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import pyte
 from tests.support.command import LIMIT, clean_environment
 
 ROWS = 100
+STILL = 1.0
+"""Seconds without a change after which a screen is still: what moves there is drawn ten times in one."""
 _SGR = {"red": 31, "green": 32, "brown": 33, "blue": 34, "magenta": 35, "cyan": 36, "white": 37, "brightblack": 90}
 
 
@@ -33,9 +36,15 @@ class Shown:
 
 
 def shown(
-    *args: str | Path, columns: int, home: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *args: str | Path,
+    columns: int,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    question: str = "",
+    answer: bytes = b"",
 ) -> Shown:
-    """Run `regkit` on a terminal so many columns wide."""
+    """Run `regkit` on a terminal so many columns wide; `answer` is typed once a `question` stands there and stays."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     screen = _Screen(columns, ROWS)
@@ -54,6 +63,10 @@ def shown(
         try:
             while data := _read(ours):
                 stream.feed(data)
+                if answer and not select.select([ours], [], [], STILL)[0]:
+                    assert any(question in line for line in screen.display), screen.display
+                    os.write(ours, answer)
+                    answer = b""
             code = process.wait(LIMIT)
         finally:
             process.kill()
