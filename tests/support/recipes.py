@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,8 @@ class Job:
         tar = bin_directory / "tar"  # at the end of a pipe from curl
         tar.write_text(f'#!/bin/sh\ncat > /dev/null\nprintf "%s\\n" "tar $*" >> "{self.home}/installed"\n')
         tar.chmod(0o755)
-        self._path = f"{bin_directory}{os.pathsep}{os.environ['PATH']}"
+        ours = Path(sys.executable).parent
+        self._path = os.pathsep.join([str(bin_directory), str(ours), os.environ["PATH"]])
 
     def run(self, script: str, *shell: str, env: Mapping[str, str] | None = None) -> str:
         """Run a script; an AssertionError with all it said where it fails. Give what it wrote to stdout."""
