@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +36,7 @@ class Description:
     short: str | None = None
 
 
-class Vendor:
+class Vendor(ABC):
     """A vendor's API. A flow raises AccessDenied with the scope that is missing as its hint, NotFound, Unavailable.
 
     What a vendor can't do is Refused, by this class.
@@ -43,17 +44,17 @@ class Vendor:
 
     capabilities: Capabilities
 
+    @abstractmethod
     def access(self, login: Login | None) -> Access:
         """Give the authorization for a login; None asks anonymously. Raise AccessDenied for one that can't be used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def list_tags(self, repository: str) -> Flow[tuple[VendorTag, ...]]:
         """List all tags, with what the list tells; none of a repository that doesn't exist."""
-        raise NotImplementedError
 
+    @abstractmethod
     def look_up_tag(self, repository: str, tag: str) -> Flow[VendorTag | None]:
         """Ask for one tag, with its date, where lists have none; None where it isn't there."""
-        raise NotImplementedError
 
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Tell which of these tags can be neither moved nor deleted, by the vendor's own rules."""
