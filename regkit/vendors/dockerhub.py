@@ -13,6 +13,7 @@ from regkit.protocol.flow import Flow, Request, Response
 from regkit.vendors.access import Access, Fixed, Gained
 from regkit.vendors.answer import date_of, document_of, expect, items_of, json_request, next_of, peek
 from regkit.vendors.capability import DOCKER_HUB
+from regkit.vendors.immutable import matching
 from regkit.vendors.vendor import PAGE_SIZE, Description, Vendor, VendorTag
 
 _SCOPE = (
@@ -86,19 +87,6 @@ class DockerHub(Vendor):
         document = {name: value for name, value in fields.items() if value is not None}
         response = yield from _ask("PATCH", repository, document=document)
         expect(response, 200, 204, what=f"write the description of {repository}", scope=_SCOPE)
-
-
-def matching(rules: Iterable[object], tags: Iterable[str]) -> frozenset[str]:
-    """Give the tags that a rule matches; a rule that can't be read matches all, since it may protect any."""
-    wanted = frozenset(tags)
-    found: set[str] = set()
-    for rule in rules:
-        try:
-            pattern = re.compile(rule) if isinstance(rule, str) else re.compile("")
-        except re.error:
-            return wanted
-        found.update(tag for tag in wanted if pattern.search(tag))
-    return frozenset(found)
 
 
 def _log_in(login: Login) -> Flow[str | Response]:

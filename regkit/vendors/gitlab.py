@@ -14,7 +14,7 @@ from regkit.protocol.page import next_page
 from regkit.vendors.access import Access, Fixed
 from regkit.vendors.answer import date_of, document_of, expect, items_of
 from regkit.vendors.capability import GITLAB
-from regkit.vendors.dockerhub import matching
+from regkit.vendors.immutable import matching
 from regkit.vendors.vendor import PAGE_SIZE, Vendor, VendorTag
 
 _READ = "a token needs the scope read_api for this; a deploy token can't ask GitLab's API"

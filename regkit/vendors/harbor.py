@@ -14,6 +14,7 @@ from regkit.protocol.page import next_page
 from regkit.vendors.access import Access, Fixed
 from regkit.vendors.answer import date_of, document_of, expect, items_of, json_request
 from regkit.vendors.capability import HARBOR
+from regkit.vendors.immutable import marked
 from regkit.vendors.vendor import PAGE_SIZE, Description, Vendor, VendorTag
 
 _READ = "a robot account needs List Artifact and Read Repository for this"
@@ -65,9 +66,7 @@ class Harbor(Vendor):
 
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Read each tag's own state."""
-        wanted = frozenset(tags)
-        found = yield from self.list_tags(repository)
-        return frozenset(each.name for each in found if each.immutable and each.name in wanted)
+        return marked((yield from self.list_tags(repository)), tags)
 
     def delete_tag(self, repository: str, tag: str) -> Flow[None]:
         """Remove a tag; its artifact stays."""

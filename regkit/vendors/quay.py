@@ -11,6 +11,7 @@ from regkit.protocol.flow import Flow, Request
 from regkit.vendors.access import Access, Fixed
 from regkit.vendors.answer import MAX_PAGES, date_of, document_of, expect, items_of, json_request
 from regkit.vendors.capability import QUAY
+from regkit.vendors.immutable import marked
 from regkit.vendors.vendor import PAGE_SIZE, Description, Vendor, VendorTag
 
 TOKEN_USER = "$oauthtoken"  # noqa: S105 - a name: as whom Quay's registry, too, takes an OAuth token
@@ -62,9 +63,7 @@ class Quay(Vendor):
 
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Read each tag's own state."""
-        wanted = frozenset(tags)
-        found = yield from self.list_tags(repository)
-        return frozenset(each.name for each in found if each.immutable and each.name in wanted)
+        return marked((yield from self.list_tags(repository)), tags)
 
     def delete_tag(self, repository: str, tag: str) -> Flow[None]:
         """Remove a tag."""

@@ -8,7 +8,6 @@ import pytest
 
 from regkit.errors import AccessDenied, NotFound, ProtocolError
 from regkit.protocol.auth import Login
-from regkit.vendors.dockerhub import matching
 from regkit.vendors.vendor import Description
 from tests.support.vendors.dockerhub import Account, HubDouble, Repository
 from tests.support.vendors.double import Answer, serving
@@ -150,22 +149,6 @@ def test_official_images_are_in_library(hub: HubDouble) -> None:
     hub.repositories["library/app"] = Repository("page", "line")
     with opened(hub, "app", Login("me", CANARY)) as (api, _):
         assert api.run(api.vendor.read_description(api.repository)) == Description("page", "line")
-
-
-@pytest.mark.parametrize(
-    ("rules", "found"),
-    [
-        (["^v"], {"v1"}),
-        (["1"], {"v1", "1.0"}),
-        ([".*"], {"v1", "1.0", "dev"}),
-        ([], set()),
-        (["(?P<bad"], {"v1", "1.0", "dev"}),
-        ([7], {"v1", "1.0", "dev"}),
-    ],
-)
-def test_rules_that_match(rules: list[object], found: set[str]) -> None:
-    """Anywhere in a tag; what can't be read may protect any tag, so it protects all."""
-    assert matching(rules, ["v1", "1.0", "dev"]) == found
 
 
 def test_rules_that_are_switched_off(hub: HubDouble) -> None:
