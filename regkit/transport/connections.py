@@ -1,17 +1,15 @@
 """Connections: an open one is kept for the next request to the same origin.
 
-One httpx transport for each connection. In a shared pool every step looks at every connection for every request that
-waits: with 24 threads that was 40 % of the client's time.
+One transport for each connection. In a shared pool of httpx every step looks at every connection for every request
+that waits: with 24 threads that was 40 % of the client's time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import sys
 import threading
-import weakref
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,45 +22,32 @@ with contextlib.ExitStack() as _stack:
     if "click" not in sys.modules:
         sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
         _stack.callback(sys.modules.pop, "click")
-    import httpcore  # httpx would import it at its first use, when threads wait for that
     import httpx
 
 from regkit.errors import UsageError
 from regkit.oci.reference import is_loopback
+from regkit.transport.direct import KEEPALIVE, Direct
 from regkit.transport.sockets import Sockets
 
 __all__ = ["Connections", "httpx"]
 
 MAX_IDLE = 64
-KEEPALIVE = 30.0
 _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE)
-
-
-class _Transport(httpx.HTTPTransport):
-    """httpx's transport for one connection, over a socket that may have been opened ahead."""
-
-    def __init__(self, context: ssl.SSLContext, sockets: Sockets) -> None:
-        super().__init__(verify=context)
-        # httpx hands on every setting of httpcore's pool but this one.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context, max_connections=1, keepalive_expiry=KEEPALIVE, network_backend=sockets
-        )
 
 
 class Connections:
     """All that is open, shared by threads; `abort()` ends all that is under way."""
 
     def __init__(self, ca_file: Path | None = None, ca_files: Mapping[str, Path] | None = None) -> None:
-        self.aborted = self._closed = False
+        self._closed = False
         self._ca_file, self._ca_files = ca_file, ca_files or {}
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._idle: defaultdict[str, list[httpx.HTTPTransport]] = defaultdict(list)
-        self._backend = Sockets()
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._idle: defaultdict[str, list[httpx.BaseTransport]] = defaultdict(list)
+        self._sockets = Sockets()
         self._lock = threading.Lock()
 
-    def take(self, url: str) -> httpx.HTTPTransport:
+    def take(self, url: str) -> httpx.BaseTransport:
         """Give a connection to the URL's origin, or one that will be made when it is used."""
         scheme, host = urlsplit(url)[:2]
         with self._lock:
@@ -73,17 +58,17 @@ class Connections:
         proxy = self._proxy(scheme, host)
         if proxy is not None:
             return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=_checked(proxy, scheme))
-        return _Transport(context, self._backend)
+        return Direct(context, self._sockets)
 
     def open_ahead(self, url: str) -> None:
         """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
         parts = urlsplit(url)
         if self._proxy(parts.scheme, parts.netloc) is None and parts.hostname:
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-            with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
-                self._backend.open(parts.hostname, port)
+            with contextlib.suppress(OSError):
+                self._sockets.open(parts.hostname, port)
 
-    def give(self, url: str, transport: httpx.HTTPTransport) -> None:
+    def give(self, url: str, transport: httpx.BaseTransport) -> None:
         """Take a connection back, whose last answer was read to its end."""
         scheme, host = urlsplit(url)[:2]
         with self._lock:
@@ -95,13 +80,7 @@ class Connections:
 
     def abort(self) -> None:
         """Shut down every socket that was handed out: what waits for an answer fails at once."""
-        with self._lock:
-            self.aborted = True
-            sockets = tuple(self._sockets)
-        for each in sockets:
-            with contextlib.suppress(OSError):
-                # The plain socket's method, also for TLS: there is no time for a farewell.
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+        self._sockets.abort()
 
     def close(self) -> None:
         """Close what is idle; what is in use now, when it's given back."""
@@ -111,17 +90,17 @@ class Connections:
             self._idle.clear()
         for transport in transports:
             transport.close()
-        self._backend.close()
+        self._sockets.close()
+
+    @property
+    def aborted(self) -> bool:
+        """Tell whether all was ended."""
+        return self._sockets.aborted
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember each socket as it is opened, and again when TLS takes it over."""
+        """Know each socket that httpx opens towards a proxy, and again when TLS takes it over."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            opened = info["return_value"].get_extra_info("socket")
-            with self._lock:
-                self._sockets.add(opened)
-                aborted = self.aborted
-            if aborted:
-                self.abort()
+            self._sockets.watch(info["return_value"].get_extra_info("socket"))
 
     def _context(self, scheme: str, host: str) -> ssl.SSLContext:
         """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once.

@@ -17,7 +17,8 @@ from regkit.errors import Interrupted, NotFound, ProtocolError, RegkitError, Una
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Request, Response, Source, printable
 from regkit.transport.connections import Connections, httpx
-from regkit.transport.sockets import CONNECT_LIMIT, PIECE
+from regkit.transport.direct import PIECE
+from regkit.transport.sockets import CONNECT_LIMIT
 
 
 class Http:

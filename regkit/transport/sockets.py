@@ -1,102 +1,75 @@
-"""Sockets for httpcore: opened ahead of their first request, and read and written in pieces that large blobs want.
-
-httpcore's own streams read 64 KiB at a time, and copy what is left of a piece after each part that the kernel took.
-Each piece costs a dozen calls in h11 and httpcore, between which threads pass the interpreter around.
-"""
+"""Sockets: opened ahead of their first request, known while they are open, and all ended at once by an abort."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
+import weakref
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
-
-import httpcore
 
 CONNECT_LIMIT = 10.0
-PIECE = 256 * 1024
-"""How many bytes are read and written at once: as much as fits into a processor's cache, several times."""
 
 
-class Sockets(httpcore.SyncBackend):
-    """Opens sockets, and hands out those that were opened ahead first."""
+class Sockets:
+    """Opens sockets, and hands out those that were opened ahead first; threads share it."""
 
     def __init__(self) -> None:
-        self._streams: defaultdict[tuple[str, int], list[httpcore.NetworkStream]] = defaultdict(list)
+        self.aborted = self._closed = False
+        self._ahead: defaultdict[tuple[str, int], list[socket.socket]] = defaultdict(list)
+        self._known: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._closed = False
+
+    def take(self, host: str, port: int) -> socket.socket:
+        """Give one that was opened ahead, else a new one; raise OSError."""
+        with self._lock:
+            ahead = self._ahead[host, port]
+            opened = ahead.pop() if ahead else None
+        if opened is None:
+            opened = _connected(host, port)
+            self.watch(opened)
+        return opened
 
     def open(self, host: str, port: int) -> None:
-        """Open one for a request to come; raise httpcore's errors."""
-        stream = super().connect_tcp(host, port, timeout=CONNECT_LIMIT)
+        """Open one for a request to come; raise OSError."""
+        opened = _connected(host, port)
+        self.watch(opened)
         with self._lock:
             late = self._closed
             if not late:
-                self._streams[host, port].append(stream)
+                self._ahead[host, port].append(opened)
         if late:
-            stream.close()
+            opened.close()
 
-    def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        """Give one that was opened ahead, else a new one."""
+    def watch(self, opened: socket.socket) -> None:
+        """Have it ended by an abort too: a new one, or the one by which TLS replaced it."""
         with self._lock:
-            streams = self._streams[host, port]
-            stream = streams.pop() if streams else None
-        return _Stream(stream or super().connect_tcp(host, port, *args, **options))
+            self._known.add(opened)
+            aborted = self.aborted
+        if aborted:
+            self.abort()
+
+    def abort(self) -> None:
+        """Shut down every one that is open: what waits for an answer fails at once."""
+        with self._lock:
+            self.aborted = True
+            known = tuple(self._known)
+        for each in known:
+            with contextlib.suppress(OSError):
+                # The plain socket's method, also for TLS: there is no time for a farewell.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close what nobody took, also what is being opened at this moment."""
         with self._lock:
             self._closed = True
-            streams = [stream for opened in self._streams.values() for stream in opened]
-            self._streams.clear()
-        for stream in streams:
-            stream.close()
+            left = [opened for ahead in self._ahead.values() for opened in ahead]
+            self._ahead.clear()
+        for opened in left:
+            opened.close()
 
 
-class _Stream(httpcore.NetworkStream):
-    """A connection, with or without TLS: httpcore's own one opens it, and its socket is read and written here."""
-
-    def __init__(self, opened: httpcore.NetworkStream) -> None:
-        self._opened = opened
-        self._socket: socket.socket = opened.get_extra_info("socket")
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, also more than asked for: h11 takes pieces of any size."""
-        with _translated(httpcore.ReadTimeout, httpcore.ReadError):
-            self._socket.settimeout(timeout)
-            return self._socket.recv(max(max_bytes, PIECE))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it; `timeout` is for each part that the kernel takes."""
-        left = memoryview(buffer)
-        with _translated(httpcore.WriteTimeout, httpcore.WriteError):
-            self._socket.settimeout(timeout)
-            while left:
-                left = left[self._socket.send(left) :]
-
-    def close(self) -> None:
-        """Close it."""
-        self._opened.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Go on in TLS."""
-        return _Stream(self._opened.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        """Tell what httpcore's own stream tells."""
-        return self._opened.get_extra_info(info)
-
-
-@contextlib.contextmanager
-def _translated(timeout: type[Exception], broken: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise timeout(error) from error
-    except OSError as error:
-        raise broken(error) from error
+def _connected(host: str, port: int) -> socket.socket:
+    opened = socket.create_connection((host, port), CONNECT_LIMIT)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened

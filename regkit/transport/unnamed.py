@@ -1,13 +1,18 @@
-"""A configuration that nobody named: what it does with logins is told, or isn't done.
+"""A configuration that nobody named reaches nothing outside of its project.
 
-It was found in a project, which may be one that was only looked into. `--config FILE` names one, and so trusts it.
+It was found in a project that may only have been checked out, so anybody may have written it. What it asks for beyond
+the project's own files is refused: files elsewhere and variables of the environment (`regkit.ops.found`), and, here,
+logins for whom nobody else named. `--config FILE` names one, and so trusts it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from regkit.config.find import project_of
+from regkit.errors import UsageError
 from regkit.events import Note
 from regkit.protocol.auth import locality
 
@@ -15,33 +20,49 @@ if TYPE_CHECKING:
     from regkit.config.spec import Config
 
 
+def refusal(found: Config, what: str) -> UsageError:
+    """Make the error for what only a file that is named may say; `what` goes on after the file's name."""
+    hint = f"if that is right, name the file: --config {found.path}, or REGKIT_CONFIG"
+    return UsageError(f"{found.path} {what}", hint=hint)
+
+
+def leads_out(found: Config, path: Path) -> bool:
+    """Tell whether a path leads out of the project, links followed, or into git's own directory, which keeps logins."""
+    assert found.path is not None
+    root = project_of(found.path).resolve()
+    try:
+        below = path.resolve().relative_to(root)
+    except (ValueError, OSError, RuntimeError):  # elsewhere, or a link that leads in a circle
+        return True
+    return ".git" in below.parts
+
+
 def exposure(found: Config, host: str) -> Note | None:
     """Tell how the login for a host is less safe for what a configuration says of it; None where it isn't.
 
-    In plain http it is a warning, except in places where nobody expects certificates: private names and addresses.
+    Raise UsageError where it would go in plain http, except to places where nobody expects certificates: private names
+    and addresses.
     """
     said = found.registries.get(host)
     if said is None:
         return None
     if said.plain_http and not locality(_name(host)):
-        return Note(f"the login for {host} goes in the clear, as {found.path} says with plain-http", warning=True)
+        error = refusal(found, f"would send the login for {host} in the clear, with plain-http")
+        raise UsageError(error.message, hint=f"{error.hint}; or say it yourself: --plain-http {host}")
     if said.ca_file:
         return Note(f"the login for {host} goes to whom {said.ca_file} vouches for, as {found.path} says")
     return None
 
 
-def built_away(found: Config, address: str) -> Note | None:
-    """Warn of a builder's address that a configuration gives, and that is at a public name: builders ask for logins.
+def check_builder(found: Config, address: str) -> None:
+    """Raise UsageError for a builder's address that a configuration gives, and that is at a public name.
 
-    BuildKit reads base images itself, and its client answers when it asks for whom.
+    Builders get the source, and ask for logins: BuildKit reads base images itself, and its client answers when it asks
+    for whom.
     """
     host = urlsplit(address).hostname or ""
-    if not host or address not in {builder.addr for builder in found.builders}:
-        return None
-    if not address.startswith(("tcp://", "ssh://")) or locality(host):
-        return None
-    text = f"the builder at {address}, which {found.path} names, gets the source, and logins that it asks for"
-    return Note(text, warning=True)
+    if host and address.startswith(("tcp://", "ssh://")) and not locality(host):
+        raise refusal(found, f"would send the source, and logins, to the builder at {address}")
 
 
 def leads_away(found: Config, host: str, address: str) -> bool:
