@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from regkit.config.spec import CleanupConfig, Config
     from regkit.oci.reference import Reference
     from regkit.ops.cleaning import Cleaning
+    from regkit.ops.cleanup import Cleaned
     from regkit.ops.cleanup_plan import CleanupPlan
     from regkit.transport.session import Session
 
@@ -151,9 +152,16 @@ def apply(
     if form is Format.json:
         write_json({"schema": 1, "images": [each.to_json() for each in done]})
     else:
-        write_lines(line for each in done for line in each.lines())
+        lines = [line for each in done for line in each.lines()]
+        write_lines(lines or _idle(done))
     failed |= {f"{each.image.name}:{which}": error for each in done for which, error in each.failed.items()}
     raise_failures(sum(len(each.removed) + len(each.deleted) for each in done), failed)
+
+
+def _idle(done: list[Cleaned]) -> Iterator[str]:
+    """Say that there was nothing to do, where all that was looked at stays, and nothing went wrong."""
+    if done and not any(each.failed for each in done):
+        yield f"nothing to remove in {done[0].image.name if len(done) == 1 else f'{len(done)} repositories'}"
 
 
 def _decisions(document: Mapping[str, Any]) -> Iterator[dict[str, object]]:

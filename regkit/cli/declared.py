@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+
+def read_commit(text: str) -> str:
+    """Take a commit, or nothing where a CI's variable is empty; raise UsageError for what can't be one."""
+    if text:
+        from regkit.ops.source import short_commit
+
+        short_commit(text)
+    return text
+
+
 Images = Annotated[
     list[str] | None,
     typer.Option(
@@ -32,7 +42,8 @@ Version = Annotated[
     ),
 ]
 Commit = Annotated[
-    str | None, typer.Option(envvar="REGKIT_COMMIT", metavar="SHA", help="By default what CI or git say.")
+    str | None,
+    typer.Option(parser=read_commit, envvar="REGKIT_COMMIT", metavar="SHA", help="By default what CI or git say."),
 ]
 Tags = Annotated[
     list[str] | None,

@@ -12,8 +12,9 @@ from regkit.cli.options import Format, ListFormat, globals_of
 from regkit.cli.output import table, write_documents, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from regkit.events import Event
     from regkit.oci.reference import Reference
     from regkit.ops.tags import Removal
     from regkit.transport.session import Session
@@ -125,19 +126,31 @@ def remove(
 ) -> None:
     """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
     from regkit.cli.inspect import read_names
+    from regkit.events import TagRemoved
     from regkit.oci.reference import Reference
     from regkit.ops.tags import plan_removal, remove_tags
 
     references = [Reference.parse(text) for text in read_names(refs)]
-    with globals_of(ctx).session() as session:
+    gone: set[str] = set()
+
+    def note(event: Event) -> None:
+        if isinstance(event, TagRemoved):
+            gone.add(event.tag)
+
+    with globals_of(ctx).session(note) as session:
         removals = plan_removal(session, references)
         if not dry_run:
             if not yes:
                 confirm(map(_describe, removals), "removing tags", "Remove them?", report=session.report)
-            remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
+            try:
+                remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
+            except BaseException:
+                done = [each for each in removals if str(each.reference) in gone]
+                if done and form is Format.json:
+                    _write_removed(done, dry_run=False)
+                raise
     if form is Format.json:
-        removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
-        write_json({"schema": 1, "dryRun": dry_run, "removed": removed})
+        _write_removed(removals, dry_run=dry_run)
     elif dry_run:
         write_lines(_describe(removal) for removal in removals)
 
@@ -194,6 +207,11 @@ def _dates(session: Session, names: Iterable[Reference]) -> dict[str, dict[str, 
         each.name: {tag: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for tag, at in tag_dates(session, each).items()}
         for each in dict.fromkeys(names)
     }
+
+
+def _write_removed(removals: Sequence[Removal], *, dry_run: bool) -> None:
+    removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
+    write_json({"schema": 1, "dryRun": dry_run, "removed": removed})
 
 
 def _describe(removal: Removal) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regkit.config.find import project_of
 from regkit.errors import PartlyDone, RegkitError, UsageError, VerificationFailed
 from regkit.events import Note
 from regkit.oci.reference import Reference
@@ -68,7 +69,13 @@ class Comparison:
 
 
 def read_readme(file: Path, *, short: str | None = None, base: str = "") -> Readme:
-    """Read a README; its links lead below `base`, or to where git's remote is. Raise UsageError for a wrong file."""
+    """Read a README; its links lead below `base`, or to where git's remote is. Raise UsageError for a wrong file.
+
+    One that is a link out of its project is refused: a project that was only checked out may have brought it, and it
+    would show a stranger's choice of this machine's files.
+    """
+    if file.is_file() and not file.resolve().is_relative_to(project_of(file).resolve()):
+        raise UsageError(f"{file} leads out of the project, to {file.resolve()}", hint="name that file itself")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_SIZE + 1)
@@ -167,9 +174,15 @@ def short_for(short: str | None, row: Capabilities) -> str | None:
 def _open(session: Session, readme: Readme, place: Place) -> tuple[VendorApi, Description]:
     """Open the API of a place, and make ready what it is to show."""
     row = recognise(session, place.repository.registry, place.vendor)
-    if row is not None and row.shown is not Shown.API:
+    if row is None:
+        host = place.repository.registry
+        raise UsageError(
+            f"it isn't known whose registry {host} is, and so where it shows READMEs",
+            hint=f'is it a Harbor or a Quay? say so: --provider harbor, or vendor = "harbor" in [registry."{host}"]',
+        )
+    if row.shown is not Shown.API:
         raise describes_nothing(row)
-    api = connect(session, place.repository, vendor=row.name if row else "", api=place.api)
+    api = connect(session, place.repository, vendor=row.name, api=place.api)
     return api, prepare(readme, api.vendor.capabilities, session.report)
 
 

@@ -67,7 +67,7 @@ def connect(session: Session, reference: Reference, *, vendor: str = "", api: st
     if row is None:
         raise UsageError(
             f"it isn't known whose registry {reference.registry} is, and so where its API is",
-            hint="name the vendor: dockerhub, ghcr, gitlab, harbor or quay",
+            hint=f'write vendor = "…" in [registry."{reference.registry}"]: dockerhub, ghcr, gitlab, harbor or quay',
         )
     if api and row.api != api.rstrip("/"):
         session.report(Note(f"the login for {reference.registry} goes to {row.title}'s API at {api}, as configured"))

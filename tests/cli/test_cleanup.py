@@ -72,7 +72,23 @@ def test_applying_needs_a_word(stage: Stage) -> None:
     done = regkit("cleanup", "apply", stage.app, "--match", "part", "--keep", "0", "--yes")
     assert output_of(done) == f"removed {stage.app}:part\n"
     assert stage.tags == before - {"part"}
-    assert output_of(regkit("cleanup", "apply", stage.app, "--match", "part", "--keep", "0")) == ""
+
+
+def test_nothing_to_do_is_told(stage: Stage) -> None:
+    """In a line, however many repositories there are; in JSON each is there, with nothing removed."""
+    rule = ("--match", "nothing", "--keep", "0")
+    before = stage.tags
+
+    one = output_of(regkit("cleanup", "apply", stage.app, *rule))
+    document = json.loads(output_of(regkit("cleanup", "apply", stage.app, *rule, "--format", "json")))
+    output_of(regkit("copy", f"{stage.app}:latest", f"{stage.place.host}/other:1"))
+    two = output_of(regkit("cleanup", "apply", stage.app, f"{stage.place.host}/other", *rule))
+
+    assert one == f"nothing to remove in {stage.app}\n"
+    assert two == "nothing to remove in 2 repositories\n"
+    nothing: dict[str, list[str]] = {key: [] for key in ("removed", "deleted", "moved", "failed")}
+    assert document["images"] == [{"image": stage.app, **nothing}]
+    assert stage.tags == before
 
 
 def test_detailed_exit_codes(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ops.support import serving as registry
 from tests.support.command import output_of, regkit
 from tests.support.vendors.dockerhub import Account, HubDouble, Repository
 from tests.support.vendors.double import serving
@@ -136,6 +137,15 @@ def test_no_login(project: Path, hub: HubDouble) -> None:
     options = ("--image", "acme/app", "--api", hub.url)
     assert regkit("readme", "diff", *options, cwd=project).returncode == 0
     failed(regkit("readme", "push", *options, cwd=project), 4, "anonymous", "hint: log in to docker.io")
+
+
+def test_a_registry_of_nobody_that_is_known(project: Path) -> None:
+    """Whose it is has to be said, and the hint says how: exit code 2."""
+    with registry() as served:
+        done = regkit("readme", "push", "--image", f"{served.host}/acme/app", cwd=project)
+
+    say = f'--provider harbor, or vendor = "harbor" in [registry."{served.host}"]'
+    failed(done, 2, f"whose registry {served.host} is", say)
 
 
 def test_a_repository_that_is_not_there(project: Path, hub: HubDouble) -> None:

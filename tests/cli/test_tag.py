@@ -10,7 +10,7 @@ import pytest
 
 from tests.ops.support import attested_layout
 from tests.support.command import output_of, peer, regkit
-from tests.support.registries import RunningRegistry, distribution
+from tests.support.registries import RunningRegistry, debian, distribution
 
 TAGS = ["1", "1.2", "1.2.3", "latest"]
 
@@ -61,3 +61,25 @@ def test_removed_tags_are_told_as_json(registry: RunningRegistry, tmp_path: Path
     done = json.loads(output_of(regkit(*removal, "--yes")))
     assert done == {"schema": 1, "dryRun": False, "removed": removed}
     assert "1.2" not in registry.tags("app")
+
+
+@pytest.mark.parametrize("registry", ["distribution"], indirect=True)
+def test_what_was_removed_is_told_where_the_rest_fails(registry: RunningRegistry, tmp_path: Path) -> None:
+    """Exit code 8, and the document has what went; where nothing did, there is none, and the exit code says why."""
+    layout = attested_layout(tmp_path / "layout", "linux/amd64")
+    with debian(tmp_path / "keeping") as keeping:  # its deletes are off
+        names = [f"{host}/app:1.2.3" for host in (registry.host, keeping.host)]
+        for name in names:
+            image = name.rpartition(":")[0]
+            output_of(regkit("publish", "--from", layout, "--image", image, "--version", "1.2.3"))
+        digest = output_of(peer("crane", "digest", names[0])).strip()
+
+        partly = regkit("tag", "rm", *names, "--yes", "--format", "json")
+        refused = regkit("tag", "rm", names[1], "--yes", "--format", "json")
+
+        removed = [{"name": names[0], "digest": digest}]
+        assert (partly.returncode, refused.returncode) == (8, 9), partly.stderr
+        assert json.loads(partly.stdout) == {"schema": 1, "dryRun": False, "removed": removed}
+        assert refused.stdout == ""
+        assert "1.2.3" in keeping.tags("app")
+    assert "1.2.3" not in registry.tags("app")
