@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 from regkit.errors import ContentMismatch, NotFound, ProtocolError, UsageError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
-from regkit.protocol.flow import Bytes, Flow, Request, Response, Scope, expect
+from regkit.protocol.blob import head_blob
+from regkit.protocol.flow import ERROR_LIMIT, Bytes, Flow, Request, Response, Scope, expect, read_errors
 
 _ACCEPT = {"Accept": mediatype.ACCEPT}
+
+_LOOKS = 4
+"""How often a manifest is written again where all that it names is there, and the registry contradicts itself."""
 
 
 def head_manifest(repository: str, name: str) -> Flow[Descriptor | None]:
@@ -61,16 +67,46 @@ def put_manifest(repository: str, name: str, manifest: Manifest) -> Flow[Digest 
     if len(manifest.raw) > MAX_SIZE:
         raise UsageError(f"the manifest {manifest.digest} is larger than the {MAX_SIZE} bytes that registries take")
     subject = manifest.subject
-    response = yield Request(
+    request = Request(
         "PUT",
         f"/v2/{repository}/manifests/{name}",
         {"Content-Type": manifest.media_type},
         Bytes(manifest.raw),
         Scope(repository, "pull,push"),
     )
+    response = yield request
+    for _ in range(_LOOKS):
+        if response.status != 400:
+            break
+        answer = response.body.read(ERROR_LIMIT)
+        response = replace(response, body=io.BytesIO(answer))
+        if not _is_torn(answer) or not (yield from _has_all(repository, manifest)):
+            break
+        response = yield request
     expect(response, 201, 200, 202, what=f"write {name} in {repository}")
     _check_returned(response, manifest)
     return subject.digest if subject and "oci-subject" not in response.headers else None
+
+
+def _is_torn(answer: bytes) -> bool:
+    """Tell whether a registry read what a manifest names while somebody else was writing that, too.
+
+    Docker's registry 2.8 writes such a link in place, and takes one that is empty yet for a wrong digest and for an
+    unknown blob, of which either alone would be meant.
+    """
+    codes, _ = read_errors(Response(400, body=io.BytesIO(answer)))
+    return {"DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN"} <= set(codes)
+
+
+def _has_all(repository: str, manifest: Manifest) -> Flow[bool]:
+    """Ask for all that a manifest names; what can't be read yet is answered with 500, and so asked for again."""
+    for blob in manifest.blobs:
+        if not (yield from head_blob(repository, blob)):
+            return False
+    for child in manifest.manifests:
+        if (yield from head_manifest(repository, child.digest)) is None:
+            return False
+    return True
 
 
 def put_tagged(repository: str, digest: Digest, manifest: Manifest, tags: Sequence[str]) -> Flow[tuple[str, ...]]:

@@ -59,14 +59,24 @@ class Publisher:
                 return refusal
 
 
-def race(order: Sequence[str], holds: dict[str, dict[str, Hold]]) -> None:
-    """Let the steps go in this order, each when the one before is answered; all have planned before the first."""
-    for held in holds.values():
-        until(held[STEPS[0]].held.is_set, "all have planned")
+def race(order: Sequence[str], holds: dict[str, dict[str, Hold]], runs: Callable[[str], bool] = bool) -> None:
+    """Let the steps go in this order, each when the one before is answered; all have planned before the first.
+
+    Who doesn't run any more comes to no step: that isn't waited for.
+    """
+
+    def comes(name: str, step: str) -> None:
+        is_held = holds[name][step].held.is_set
+        until(lambda: is_held() or not runs(name), f"{name} comes to {step}")
+        assert is_held(), f"{name} ended before it came to {step}"
+
+    for name in holds:
+        comes(name, STEPS[0])
     steps = {name: iter(STEPS) for name in holds}
     for name in order:
-        hold = holds[name][next(steps[name])]
-        until(hold.held.is_set, f"{name} comes to its next step")
+        step = next(steps[name])
+        comes(name, step)
+        hold = holds[name][step]
         hold.release()
         until(lambda hold=hold: hold.seen[0].status, f"{name} has its answer")  # type: ignore[misc]
 
@@ -166,7 +176,7 @@ def test_two_processes(registry: RunningRegistry, tmp_path: Path, order: str) ->
             image = f"{publisher.between.host}/race/app"
             command = ("publish", "--from", publisher.layout, "--image", image, "--version", publisher.version)
             processes[name] = stack.enter_context(started(*command, home=tmp_path))
-        race(order, holds)
+        race(order, holds, lambda name: processes[name].poll() is None)
         said = {name: process.communicate(timeout=60) for name, process in processes.items()}
 
     tags = {tag: digest_of(registry, tag) for tag in registry.tags("race/app")}
@@ -178,6 +188,37 @@ def test_two_processes(registry: RunningRegistry, tmp_path: Path, order: str) ->
     assert out == f"{both['A'].between.host}/race/app@{tags['1.2.4']}\n"
     assert f"went to 1.3.0, {tags['1.3.0']}" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("kind", ["image", "index"])
+@pytest.mark.parametrize("registry", ["debian"], indirect=True)
+def test_what_both_push_at_the_same_moment(registry: RunningRegistry, tmp_path: Path, kind: str) -> None:
+    """docker-registry 2.8 writes links in place: one that is empty when a manifest names it costs no publish.
+
+    The registry calls a blob unknown, or an image, that it has; asked for that, it answers 500 until the link is whole.
+    """
+    index = make_layout(tmp_path / "layout")
+    revision = f"_manifests/revisions/sha256/{index.manifests[0].digest.hex}/link"
+    links, looks, others = {"image": ("_layers/*/*/link", "/blobs/", 0), "index": (revision, "/manifests/", 1)}[kind]
+    with proxy(registry.host) as between:
+        put = between.hold("PUT", "/manifests/sha256:", passing=others)
+        look = between.hold("HEAD", looks, passing=others)
+        command = ("publish", "--from", tmp_path / "layout", "--image", f"{between.host}/app", "--version", "v1.2.3")
+        with started(*command, home=tmp_path) as process:
+            until(put.held.is_set, "the manifest is on its way")
+            link = next((registry.root / "content").rglob(f"repositories/app/{links}"))
+            whole = link.read_bytes()
+            link.write_bytes(b"")
+            put.release()
+            until(lambda: put.seen[0].status, "it is refused")
+            until(look.held.is_set, "it is asked for what it says is unknown")
+            look.release()
+            until(lambda: look.seen[0].status, "that is answered")
+            link.write_bytes(whole)
+            said = process.communicate(timeout=60)[1].decode()
+    assert (put.seen[0].status, look.seen[0].status) == (400, 500)
+    assert process.returncode == 0, said
+    assert registry.tags("app") == ["1", "1.2", "1.2.3", "latest"]
 
 
 @pytest.mark.parametrize("registry", ["distribution"], indirect=True)

@@ -3,12 +3,20 @@ from __future__ import annotations
 import pytest
 
 from regkit.devregistry.app import DevRegistry
-from regkit.errors import AccessDenied, ContentMismatch, NotFound, ProtocolError, Unavailable, UsageError
+from regkit.errors import (
+    AccessDenied,
+    ContentMismatch,
+    NotFound,
+    ProtocolError,
+    Unavailable,
+    UnexpectedStatus,
+    UsageError,
+)
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
-from regkit.protocol.flow import Response, drive
+from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_json
+from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.manifest import delete_manifest, get_manifest, head_manifest, put_manifest, put_tagged
 from tests.protocol.support import Script, Wire, errors, finish, image, reply
 
@@ -165,6 +173,49 @@ def test_a_registry_that_refuses_a_manifest(status: int, body: object, kind: typ
     """The error says what was written where, and the registry's own reason."""
     with pytest.raises(kind, match=f"can't write 1 in a: .*{said}"):
         finish(put_manifest("a", "1", MANIFEST), reply(status, body))
+
+
+TORN = errors(("DIGEST_INVALID", "it did not match"), ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_registry_that_contradicts_itself_is_asked_again(times: int) -> None:
+    """It calls what it has unknown and its digest wrong, while somebody else writes the same: then it takes it."""
+    wire = Wire()
+    written = image(wire.registry, "a")
+    index = assemble_index([written.descriptor], {})
+    refusals = {written.digest: times, index.digest: times}
+
+    def torn(request: Request, _: DevRegistry) -> Response | None:
+        name = request.url.rpartition("/")[2]
+        if request.method != "PUT" or not refusals[Digest(name)]:
+            return None
+        refusals[Digest(name)] -= 1
+        return reply(400, TORN)
+
+    wire.intercept = torn
+    for manifest in (written, index):
+        assert drive(put_manifest("a", manifest.digest, manifest), wire) is None
+        assert drive(get_manifest("a", manifest.digest), wire.registry.handle) == manifest
+        assert wire.methods == ["PUT", *["HEAD", "PUT"] * times]
+        wire.seen.clear()
+
+
+@pytest.mark.parametrize("kind", ["image", "index"])
+def test_what_is_unknown_indeed_is_said_at_once(kind: str) -> None:
+    """What it calls unknown isn't there; or it never takes it, and then it's asked for no longer."""
+    wire = Wire(intercept=lambda request, _: reply(400, TORN) if request.method == "PUT" else None)
+    elsewhere = image(DevRegistry(), "a")
+    manifest = elsewhere if kind == "image" else assemble_index([elsewhere.descriptor], {})
+
+    with pytest.raises(UnexpectedStatus, match=r"DIGEST_INVALID.*MANIFEST_BLOB_UNKNOWN"):
+        drive(put_manifest("a", "1", manifest), wire)
+    assert wire.methods == ["PUT", "HEAD"]
+
+    image(wire.registry, "a")
+    with pytest.raises(UnexpectedStatus, match=r"DIGEST_INVALID.*MANIFEST_BLOB_UNKNOWN"):
+        drive(put_manifest("a", "1", elsewhere), wire)
+    assert wire.methods.count("PUT") == 1 + 5
 
 
 def test_failing_lookups_are_no_absence() -> None:
