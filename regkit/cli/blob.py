@@ -85,10 +85,10 @@ def put(
 @contextmanager
 def _source(file: Path) -> Iterator[Source]:
     """Give content that can be read twice: what comes through a pipe is kept on disk meanwhile."""
-    from regkit.ops.content import File
+    from regkit.targets.file import File
 
     if file.is_file() and str(file) != "-":
-        yield File(file)
+        yield File.named(file)
         return
     with tempfile.NamedTemporaryFile() as kept:
         if str(file) == "-":
@@ -97,4 +97,4 @@ def _source(file: Path) -> Iterator[Source]:
             with file.open("rb") as stream:
                 shutil.copyfileobj(stream, kept, 1 << 20)
         kept.flush()
-        yield File(Path(kept.name))
+        yield File.named(Path(kept.name))

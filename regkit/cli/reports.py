@@ -107,7 +107,7 @@ def _lines(lines: Iterable[str]) -> str:
 def write_file(path: Path, text: str) -> None:
     """Replace a file at once; a pipe or a device is written to."""
     from regkit.protocol.flow import Bytes
-    from regkit.targets.layout import write_atomically
+    from regkit.targets.file import write_atomically
 
     if path.exists() and not path.is_file():
         _append(path, text)

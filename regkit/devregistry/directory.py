@@ -20,7 +20,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -33,23 +33,11 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path
 from regkit.oci.manifest import Manifest, canonical_json
-from regkit.targets.layout import open_file, size_of
+from regkit.targets.file import File, open_file, size_of
 from regkit.targets.local import bounded, read_layout
 
 UPLOADS = "_uploads"
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A Source over a file."""
-
-    path: Path
-    size: int
-
-    def open(self) -> BinaryIO:
-        """Start reading from the beginning; FileNotFoundError where it was removed meanwhile."""
-        return open_file(self.path)
 
 
 class FileDraft:

@@ -182,22 +182,6 @@ def push_blob(session: Session, location: Location, source: Source) -> Digest:
     return descriptor.digest
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A Source over a file."""
-
-    path: Path
-
-    @property
-    def size(self) -> int:
-        """The file's size, in bytes."""
-        return self.path.stat().st_size
-
-    def open(self) -> BinaryIO:
-        """Start reading from the beginning."""
-        return self.path.open("rb")
-
-
 def _names(location: Location) -> tuple[str | None, Digest | None]:
     """Give the tag and the digest that are written in a location; the tag `latest` isn't added to either."""
     if isinstance(location.place, Reference):

@@ -22,7 +22,8 @@ from regkit.ops.entries import fits
 from regkit.ops.images import Content, Image, Piece
 from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes, Source
-from regkit.targets.layout import Layout, write_atomically
+from regkit.targets.file import write_atomically
+from regkit.targets.layout import Layout
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, UsageError
-from regkit.files import cant_write, write_whole
 from regkit.oci import layout
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.protocol.flow import Bytes, Source
+from regkit.targets.file import open_file, size_of, write_atomically
 from regkit.targets.local import LocalTarget, bounded, read_layout
 
 
@@ -75,31 +73,3 @@ class Layout(LocalTarget):
         except ProtocolError as error:
             raise UsageError(f"{self.root} is a broken OCI image layout: {error}") from None
         return read_layout(self.root, said, listed)
-
-
-def size_of(path: Path) -> int | None:
-    """Give a file's size; None where there is none, or something else: a symbolic link leads out of its directory."""
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Read a file; OSError for a symbolic link."""
-    return open(path, "rb", opener=_no_link)  # Path.open takes no opener
-
-
-def write_atomically(path: Path, source: Source) -> None:
-    """Write a file that is there whole or not at all, also after a crash."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cant_write(path.parent, error) from error
-    with source.open() as stream:
-        write_whole(path, iter(lambda: stream.read(1 << 20), b""))
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)

@@ -12,11 +12,9 @@ from regkit.errors import AccessDenied, ContentMismatch, NotFound, Refused, Usag
 from regkit.events import Note
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
-from regkit.oci.digest import Digest
 from regkit.oci.layout import blob_path
 from regkit.oci.manifest import Manifest, canonical_json
 from regkit.ops.content import (
-    File,
     delete_manifests,
     find_blob,
     opened_blob,
@@ -333,14 +331,3 @@ def test_a_closed_door_is_told_with_a_way_on() -> None:
         find_blob(served.session, at(served, f"@{BLOB.digest}"))
 
     assert served.host in str(caught.value.hint)
-
-
-def test_a_file_is_a_source(tmp_path: Path) -> None:
-    """It is read anew at each opening."""
-    path = tmp_path / "file"
-    path.write_bytes(DATA)
-    source = File(path)
-    with serving() as served:
-        assert push_blob(served.session, at(served, ""), source) == Digest.of(DATA)
-
-    assert source.size == len(DATA)

@@ -17,8 +17,8 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.platform import Platform
-from regkit.ops.content import File
 from regkit.protocol.flow import Bytes
+from regkit.targets.file import File
 from regkit.targets.layout import Layout
 
 _PIECE = 1 << 20
@@ -106,7 +106,7 @@ def _layer(layout: Layout, seed: str, size: int) -> tuple[Descriptor, Digest]:
     with packed.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256")
     descriptor = Descriptor(mediatype.OCI_LAYER_GZIP, _named(digest), packed.stat().st_size)
-    layout.push(descriptor, File(packed))
+    layout.push(descriptor, File.named(packed))
     packed.unlink()
     return descriptor, _named(content.digest)
 

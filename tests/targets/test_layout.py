@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from regkit.oci.layout import blob_path
 from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_json
 from regkit.oci.platform import Platform
 from regkit.protocol.flow import Bytes
-from regkit.targets.layout import Layout, write_atomically
+from regkit.targets.layout import Layout
 from regkit.targets.verified import read_all
 from tests.support.layouts import make_layout
 
@@ -147,29 +146,6 @@ def test_wrong_bytes_leave_no_file(tmp_path: Path, data: bytes) -> None:
 
     assert files(tmp_path) == {"oci-layout", "index.json"}
     assert not Layout(tmp_path).exists(BLOB)
-
-
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """A file is there whole or not at all, and no temporary one stays; what was there before stays as it was."""
-
-    class Breaking(Bytes):
-        def open(self) -> BinaryIO:
-            class Stream(io.BytesIO):
-                def read(self, size: int | None = -1) -> bytes:
-                    if self.tell():
-                        raise OSError(28, "No space left on device")
-                    return super().read(min(size or 4, 4))
-
-            return Stream(self.data)
-
-    path = tmp_path / "deep" / "file"
-    write_atomically(path, Bytes(b"before"))
-
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, Breaking(DATA))
-
-    assert path.read_bytes() == b"before"
-    assert files(tmp_path) == {"deep/file"}
 
 
 def test_content_that_was_spoiled_on_disk(tmp_path: Path) -> None:

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from regkit.errors import NotFound, RegkitError
+from regkit.errors import NotFound
 from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.layout import blob_path
 from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_json
 from regkit.protocol.flow import Bytes
-from regkit.targets.layout import Layout, write_atomically
+from regkit.targets.layout import Layout
 from regkit.targets.memory import Memory
 from regkit.targets.verified import read_all
 
@@ -105,34 +104,6 @@ def test_a_symbolic_link_is_no_content(tmp_path: Path) -> None:
     assert not path.is_symlink()
     assert read_all(layout.fetch(BLOB), 100) == DATA
     assert outside.read_bytes() == DATA
-
-
-@pytest.mark.parametrize("nameless", [True, False])
-def test_who_may_read_a_file(tmp_path: Path, nameless: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new file has the mode that the umask leaves, one that is replaced keeps its own."""
-    if not nameless:
-        monkeypatch.delattr(os, "O_TMPFILE")
-    before = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "x", Bytes(b"1"))
-        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
-        (tmp_path / "x").chmod(0o604)
-        write_atomically(tmp_path / "x", Bytes(b"2"))
-        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o604
-    finally:
-        os.umask(before)
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-
-
-def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A directory that can't be, and a file where a directory stands, are said in a sentence."""
-    (tmp_path / "file").write_bytes(b"")
-    (tmp_path / "directory" / "x").mkdir(parents=True)
-
-    for path in (tmp_path / "file" / "x" / "y", tmp_path / "directory"):
-        with pytest.raises(RegkitError, match="can't be written"):
-            write_atomically(path, Bytes(b"1"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file"]
 
 
 def test_what_is_too_large_for_a_manifest() -> None:
