@@ -1,40 +1,132 @@
-"""How something is built, as the options and the configuration say."""
+"""The options that say how something is built, and what is looked at before a push."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from regkit.cli.options import globals_of, lines_of
+from regkit.cli.options import globals_of, lines_of, refuse_typed
 
 if TYPE_CHECKING:
     from regkit.build.means import Means
 
+_BUILT = ("file", "target", "build_arg", "secret", "cache_from", "cache_to", "attest", "provenance", "sbom")
+_BUILT_ALONE = ("preflight", "rebuild")
 
-def means_of(
+
+class Building(TypedDict):
+    """How `publish_spec` is told of a build, and of what is looked at."""
+
+    file: Path | None
+    target: str
+    build_args: list[str]
+    attests: list[str]
+    means: Means | None
+    test: str | None
+    test_platforms: list[str]
+    preflight: bool
+
+
+def read_building(
     ctx: typer.Context,
-    builders: Sequence[str] | None,
-    cache_from: Sequence[str] | None,
-    cache_to: Sequence[str] | None,
-    secrets: Sequence[str] | None,
-) -> Means | None:
-    """Read builders, caches and secrets; None where nothing is said of them.
+    file: Annotated[Path | None, typer.Option(envvar="REGKIT_FILE", help="The Dockerfile.")] = None,
+    target: Annotated[str, typer.Option(envvar="REGKIT_TARGET", help="The stage to build.")] = "",
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY[=VALUE]", help="Repeatable; REGKIT_BUILD_ARG holds one a line."),
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="id=NAME[,src=FILE|,env=VARIABLE]",
+            help="What a RUN may read; repeatable; REGKIT_SECRET holds one a line.",
+        ),
+    ] = None,
+    cache_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="type=registry,ref=NAME",
+            help="A cache that is read; repeatable; REGKIT_CACHE_FROM holds one a line.",
+        ),
+    ] = None,
+    cache_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="type=registry,ref=NAME[,mode=max]",
+            help="A cache that is written; repeatable; REGKIT_CACHE_TO holds one a line.",
+        ),
+    ] = None,
+    attest: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="type=provenance[,mode=max]|type=sbom",
+            help="What BuildKit attests of each image; repeatable; REGKIT_ATTEST holds one a line.",
+        ),
+    ] = None,
+    provenance: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_PROVENANCE", metavar="true|false|mode=max", help="Short for --attest type=provenance,…"
+        ),
+    ] = None,
+    sbom: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_SBOM", metavar="true|false|generator=IMAGE", help="Short for --attest type=sbom,…"
+        ),
+    ] = None,
+    builder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN=ADDR[,tls-dir=DIR]",
+            help="Where BuildKit builds which platforms (linux/arm64, linux/*, *), instead of [builders]; repeatable; "
+            "REGKIT_BUILDER holds one a line.",
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_TEST",
+            metavar="COMMAND",
+            help="Run it in every platform's image before anything is pushed: a line for its shell, or a JSON array.",
+        ),
+    ] = None,
+    test_platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="REGKIT_TEST_PLATFORM", metavar="LIST", help="Run the test in these platforms' images only."
+        ),
+    ] = None,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight/--no-preflight",
+            envvar="REGKIT_PREFLIGHT",
+            help="Ask for every base image and its platforms before the build, or leave them to the builder.",
+        ),
+    ] = True,
+) -> Building:
+    """Read them; raise UsageError for what can't be meant.
 
-    `--builder` counts, else `BUILDKIT_HOST`, else the configuration's `[builders]`.
+    After `--from` nothing is built: what is typed for a build is refused, and what a configuration or the environment
+    says of one isn't looked at. A test runs there, too, on a builder.
     """
-    given = builders or lines_of("REGKIT_BUILDER")
-    configured = () if given or os.environ.get("BUILDKIT_HOST") else globals_of(ctx).config().builders
-    said = [
-        cache_from or lines_of("REGKIT_CACHE_FROM"),
-        cache_to or lines_of("REGKIT_CACHE_TO"),
-        secrets or lines_of("REGKIT_SECRET"),
-    ]
-    if not (given or configured or any(said)):
-        return None
-    from regkit.build.means import Means, parse_builder
-
-    known = (*configured, *(parse_builder(text) for text in given))
-    return Means.read(os.environ, builders=known, cache_from=said[0], cache_to=said[1], secrets=said[2])
+    builds = not ctx.params.get("source")
+    if not builds:
+        idle = (*_BUILT, *_BUILT_ALONE, *(() if test else ("builder",)))
+        refuse_typed(ctx, idle, "what --from names is built already", "leave it out; or build a CONTEXT, without --from")
+        file, target = None, ""
+    return {
+        "file": file,
+        "target": target,
+        "build_args": (build_arg or lines_of("REGKIT_BUILD_ARG")) if builds else [],
+        "attests": attests_of(attest, provenance, sbom) if builds else [],
+        "means": means_of(ctx, builder, cache_from, cache_to, secret) if builds else means_of(ctx, builder),
+        "test": test,
+        "test_platforms": test_platform or [],
+        "preflight": preflight,
+    }

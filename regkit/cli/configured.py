@@ -43,12 +43,14 @@ class Configured(TyperCommand):
         given = self._given(info_name, args, parent)
         if given is None:
             return super().make_context(info_name, args, parent, **extra)
-        config = globals_of(parent).config()
+        config, found = globals_of(parent).config(), globals_of(parent).found()
         names = given.get("name", [])
         chosen = choose(config, names.split() if isinstance(names, str) else names)
         contexts = []
         for entry in chosen:
             values = self._defaults(config, entry, given, alone=len(chosen) == 1)
+            if found is not None:
+                self._check(found, entry, values)
             contexts.append(super().make_context(info_name, list(args), parent, default_map=values, **extra))
         if not contexts:
             return super().make_context(info_name, args, parent, **extra)
@@ -77,6 +79,13 @@ class Configured(TyperCommand):
         if pending:
             raise typer.Exit(pending)
         return None
+
+    def _check(self, found: Config, entry: PublishConfig, values: Mapping[str, Any]) -> None:
+        """Raise UsageError where a file that nobody named reaches out of its project."""
+        from regkit.ops.found import check_entry
+
+        used = {key_of(each): values[str(each.name)] for each in self.params if each.name in values}
+        check_entry(found, entry.name, used, os.environ, {key_of(each) for each in self.params if is_path(each)})
 
     def _given(self, info_name: str | None, args: list[str], parent: Any) -> dict[str, Any] | None:
         """Give by key what the command line and the environment say, as it stands; None where no file counts."""

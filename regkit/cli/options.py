@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from regkit.config.spec import Config
+    from regkit.config.spec import BuilderConfig, Config
     from regkit.events import Reporter
     from regkit.transport.session import Session
 
@@ -68,6 +68,33 @@ class Globals:
         """Read the configuration: the file that was named, else the project's, else an empty one."""
         return _configuration(self.config_file)
 
+    def found(self) -> Config | None:
+        """Give the configuration if there is one that nobody named."""
+        config = self.config()
+        return config if self.config_file is None and config.path is not None else None
+
+    def builders(self) -> tuple[BuilderConfig, ...]:
+        """Give the configuration's builders; raise UsageError where it has to be named for that."""
+        builders = self.config().builders
+        if builders and (found := self.found()):
+            from regkit.transport.unnamed import check_builder
+
+            for builder in builders:
+                check_builder(found, builder.addr)
+        return builders
+
+    def readme(self) -> Path | None:
+        """Give the configuration's README; raise UsageError where it has to be named for that."""
+        config = self.config()
+        file = config.readme.file if config.readme else None
+        if file is not None and (found := self.found()):
+            from regkit.errors import UsageError
+            from regkit.transport.unnamed import leads_out, naming
+
+            if leads_out(found, file):
+                raise UsageError(f"readme.file of {found.path} leads out of the project: {file}", hint=naming(found))
+        return file
+
     @contextmanager
     def reporter(self, listener: Reporter | None = None) -> Iterator[Reporter]:
         """Give who shows events; `listener` hears them, too."""
@@ -91,7 +118,7 @@ class Globals:
                 plain_http=self.plain_http,
                 ca_file=self.ca_file,
                 registries=config.registries,
-                found=None if self.config_file else config,
+                found=self.found(),
                 report=report,
             ) as session,
         ):

@@ -70,7 +70,7 @@ def page_of(
         return None
     from regkit.ops.page import Page
 
-    file = readme or (said.file if said else None) or README
+    file = readme or globals_of(ctx).readme() or README
     places = [place_of(config, image) for image in chosen]
     return Page.read(file, places, short=short or (said.short if said else None))
 

@@ -127,5 +127,5 @@ def _read(
         raise UsageError("no repository is named", hint="give --image NAME, or image = … in [readme]")
     whose = provider.value if provider else None
     places = [place_of(config, each, whose, api) for each in map(Reference.parse_name, dict.fromkeys(names))]
-    text = read_readme(file or said.file or README, short=short or said.short, base=base or "")
+    text = read_readme(file or globals_of(ctx).readme() or README, short=short or said.short, base=base or "")
     return text, places

@@ -30,6 +30,12 @@ def find_config(directory: Path) -> Path | None:
     return None
 
 
+def project_of(file: Path) -> Path:
+    """Give the directory of the project that a file is in: the root of its git repository, else the file's own."""
+    here = file.absolute().parent
+    return next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here)
+
+
 def read_file(path: Path) -> str:
     """Read a configuration's text; raise UsageError where that can't be done."""
     try:

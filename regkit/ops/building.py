@@ -20,13 +20,13 @@ from regkit.ops.images import Content, Origin
 from regkit.ops.tasks import each
 from regkit.targets.layout import Layout
 from regkit.transport.session import Session
-from regkit.transport.unnamed import built_away
 
 if TYPE_CHECKING:
     from regkit.build.address import Address
     from regkit.build.fleet import Share
     from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
+    from regkit.protocol.auth import Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def built(session: Session, spec: BuildSpec, env: Mapping[str, str]) -> Iterator
 
     count = len(spec.platforms)
     session.report(StageStarted("build", f"building {spec.dockerfile} for {count} platform{'s' if count > 1 else ''}"))
-    logins = session.credentials.for_images(_images_read(spec))
+    logins = _logins(session, spec)
     with workspace(env) as directory, ExitStack() as stack:
         config = lend(directory / "docker", logins)
         jobs = _jobs(session, spec, env, directory, stack)
@@ -107,8 +107,6 @@ def _jobs(session: Session, spec: BuildSpec, env: Mapping[str, str], directory: 
     for number, share in enumerate(shares):
         address = share.address or own
         assert address is not None
-        if session.found is not None and (note := built_away(session.found, address.url)):
-            session.report(note)
         if len(shares) > 1:
             session.report(Note(f"{', '.join(map(str, share.platforms))}: built at {address}"))
         part = share_of(spec, share, alone=len(shares) == 1)
@@ -198,12 +196,24 @@ def _run(session: Session, jobs: Sequence[Job], env: Mapping[str, str], docker_c
         raise failures[0]
 
 
+def _logins(session: Session, spec: BuildSpec) -> dict[str, Login]:
+    """Give, by host, the logins for what the build reads and writes, at mirrors, too; a builder gets no other."""
+    wanted = []
+    for image in _images_read(spec):
+        wanted.append((image.registry, image.repository))
+        said = session.registries.get(image.registry)
+        for mirror in said.mirrors if said else ():
+            host, _, prefix = mirror.partition("/")
+            wanted.append((host, "/".join(filter(None, (prefix, image.repository)))))
+    found = {host: session.login(host, repository) for host, repository in wanted}
+    return {host: login for host, login in found.items() if login is not None}
+
+
 def _images_read(spec: BuildSpec) -> tuple[Reference, ...]:
     """Give all that a builder may need logins for: base images, caches, and the generator of SBOMs."""
-    from regkit.build.baseimages import base_images
+    from regkit.build.baseimages import GENERATOR, base_images
 
     dockerfile = spec.dockerfile.read_text("utf-8", "replace")
     bases = base_images(dockerfile, dict(spec.build_args))
-    generators = (dict(fields).get("generator") for _, fields in spec.attests)
-    named = [Reference.parse(name) for name in generators if name]
-    return (*bases, *spec.means.images, *named)
+    generators = [dict(fields).get("generator") or GENERATOR for kind, fields in spec.attests if kind == "sbom"]
+    return (*bases, *spec.means.images, *map(Reference.parse, generators))

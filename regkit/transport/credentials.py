@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from regkit.errors import UsageError
-from regkit.oci.reference import DOCKER_HUB, Reference
+from regkit.oci.reference import DOCKER_HUB
 from regkit.protocol.auth import Login
 from regkit.transport.credentials_config import HUB_KEY, Config, key_of
 
@@ -88,15 +88,6 @@ class Credentials:
             if login := config.within(host, repository) or self._ask(config, host) or config.logins.get(host):
                 return login
         return None
-
-    def for_images(self, images: Iterable[Reference]) -> dict[str, Login]:
-        """Give, by host, what is known without a helper, and whatever these images need."""
-        found = dict(self.logins)
-        for image in images:
-            login = self.for_host(image.registry, image.repository)
-            if login is not None:
-                found[image.registry] = login
-        return found
 
     def _ask(self, config: Config, host: str) -> Login | None:
         """Ask the helper, once; what failed before fails again at once."""

@@ -15,10 +15,16 @@ SendTo = Callable[[str, Request], Response]
 
 
 class Mirrors:
-    """The mirrors of the registry `host`, `host[:port][/prefix]` each, shared by threads."""
+    """The mirrors of the registry `host`, `host[:port][/prefix]` each, shared by threads.
 
-    def __init__(self, host: str, names: Iterable[str], send_to: SendTo, report: Reporter) -> None:
+    Without `tags` they have no word on tags, which is a choice of content: they answer for what is asked by digest.
+    """
+
+    def __init__(
+        self, host: str, names: Iterable[str], send_to: SendTo, report: Reporter, *, tags: bool = True
+    ) -> None:
         self._host, self._names, self._send_to, self._report = host, tuple(names), send_to, report
+        self._tags = tags
         self._dead: set[str] = set()
         self._used: set[str] = set()
         self._lock = threading.Lock()
@@ -31,7 +37,7 @@ class Mirrors:
         """
         for name in self._names:
             host, _, prefix = name.partition("/")
-            there = at_mirror(request, prefix)
+            there = at_mirror(request, prefix, tags=self._tags)
             if there is None or name in self._dead:
                 continue
             try:

@@ -40,7 +40,7 @@ class Session:
     limits, mirrors, authorities that are trusted for them alone.
 
     `found` is the configuration that they are from, if nobody named it: a project that was only looked into may have
-    written it. Where logins go because of it is told, and a vendor's API that it gives gets no other host's.
+    written it. What it may say of logins and mirrors is in `regkit.transport.unnamed`.
     """
 
     def __init__(
@@ -103,7 +103,10 @@ class Session:
         return limits.send(request, self._http.send) if limits else self._http.send(request)
 
     def login(self, host: str, repository: str = "") -> Login | None:
-        """Find the login for a repository of a host, or for the host; tell once what makes it less safe."""
+        """Find the login for a repository of a host, or for the host; tell once what makes it less safe.
+
+        Raise UsageError where a configuration that nobody named would have it go in the clear.
+        """
         login = self.credentials.for_host(host, repository)
         if login is not None and self.found is not None and host in self.found.registries:
             self._tell(self.found, host)
@@ -146,18 +149,23 @@ class Session:
             registry.limits = Limits(said.concurrency, said.requests_per_second, sleep=self.sleep)
         if said.mirrors:
             registry.mirrors = Mirrors(
-                said.host, said.mirrors, lambda to, asked: self._registry(to).send_once(asked), self.report
+                said.host,
+                said.mirrors,
+                lambda to, asked: self._registry(to).send_once(asked),
+                self.report,
+                tags=self.found is None,
             )
 
     def _tell(self, found: Config, host: str) -> None:
-        with self._lock:
-            told = host in self._told or host in self.named_plain
-            self._told.add(host)
-        if told:
+        if host in self.named_plain:
             return
         from regkit.transport.unnamed import exposure
 
-        if note := exposure(found, host):
+        note = exposure(found, host)
+        with self._lock:
+            told = host in self._told
+            self._told.add(host)
+        if note and not told:
             self.report(note)
 
     def send_again(self, host: str, request: Request, first: Outcome, attempt: Callable[[Request], Outcome]) -> Outcome:

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from regkit.config.spec import Config
 
 
-def refusal(found: Config, what: str) -> UsageError:
-    """Make the error for what only a file that is named may say; `what` goes on after the file's name."""
-    hint = f"if that is right, name the file: --config {found.path}, or REGKIT_CONFIG"
-    return UsageError(f"{found.path} {what}", hint=hint)
+def naming(found: Config) -> str:
+    """Give the hint of every refusal."""
+    return f"if that is right, name the file: --config {found.path}, or REGKIT_CONFIG"
 
 
 def leads_out(found: Config, path: Path) -> bool:
@@ -47,8 +46,10 @@ def exposure(found: Config, host: str) -> Note | None:
     if said is None:
         return None
     if said.plain_http and not locality(_name(host)):
-        error = refusal(found, f"would send the login for {host} in the clear, with plain-http")
-        raise UsageError(error.message, hint=f"{error.hint}; or say it yourself: --plain-http {host}")
+        raise UsageError(
+            f"{found.path} would send the login for {host} in the clear, with plain-http",
+            hint=f"{naming(found)}; or say it yourself: --plain-http {host}",
+        )
     if said.ca_file:
         return Note(f"the login for {host} goes to whom {said.ca_file} vouches for, as {found.path} says")
     return None
@@ -60,9 +61,13 @@ def check_builder(found: Config, address: str) -> None:
     Builders get the source, and ask for logins: BuildKit reads base images itself, and its client answers when it asks
     for whom.
     """
-    host = urlsplit(address).hostname or ""
-    if host and address.startswith(("tcp://", "ssh://")) and not locality(host):
-        raise refusal(found, f"would send the source, and logins, to the builder at {address}")
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    away = host and parts.scheme in ("tcp", "ssh") and not locality(host)
+    if away or parts.netloc.startswith("-") or host.startswith("-"):  # an option, to the program that goes there
+        raise UsageError(
+            f"{found.path} would send the source, and logins, to the builder at {address}", hint=naming(found)
+        )
 
 
 def leads_away(found: Config, host: str, address: str) -> bool:

@@ -288,3 +288,22 @@ def test_parts_are_of_one_image(project: Path, registry: RunningRegistry) -> Non
     assert "there are several images here" in several.stderr
     assert output_of(chosen).startswith(f"{registry.host}/two@")
     assert tags(registry) == {"one": [], "two": ["nightly"], "other": []}
+
+
+def test_what_is_outside_of_the_project_takes_a_file_that_is_named(
+    project: Path, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    """Whoever wrote the file: what it names elsewhere isn't read, and nothing is asked or sent; a flag is one's own."""
+    make_layout(tmp_path / "elsewhere", BOTH)
+    write(project, f'[publish.a]\nimage = "{registry.host}/one"\nfrom = "ocidir://../elsewhere"\nversion = "1.2.3"\n')
+    mark = registry.mark()
+
+    said = fails(regkit("publish", cwd=project), 2)
+    assert "regkit.toml:3: publish.a.from leads out of the project: " in said
+    assert "name the file: --config " in said
+    assert registry.since(mark) == []
+
+    output_of(regkit("publish", "--from", "ocidir://../elsewhere", cwd=project))
+    output_of(regkit("publish", cwd=project, env={"REGKIT_CONFIG": "regkit.toml"}))
+    output_of(regkit("--config", "regkit.toml", "publish", cwd=project))
+    assert registry.tags("one") == ["1", "1.2", "1.2.3", "latest"]

@@ -205,14 +205,13 @@ def test_options_of_the_configuration(hello: Path, builder: str, tmp_path: Path)
         assert registry.tags("of/file") == ["2", "2.0", "2.0.0", "latest"]
 
 
-def test_a_builder_far_away_is_told_unless_its_file_is_named(hello: Path) -> None:
-    """Also with --quiet, before it is asked; it isn't there, so nothing goes to it."""
+def test_a_builder_far_away_is_refused_unless_its_file_is_named(hello: Path) -> None:
+    """Before it is asked; the one of a named file isn't there, so nothing goes to it."""
     (hello / "regkit.toml").write_text('[builders]\n"*" = { addr = "tcp://builder.invalid:1" }\n')
     build = ("build", ".", "--platform", "linux/amd64")
-    warning = "warning: the builder at tcp://builder.invalid:1"
 
     found, named = (regkit("--quiet", *how, *build, cwd=hello) for how in ((), ("--config", "regkit.toml")))
 
-    assert (found.returncode, named.returncode) == (75, 75)
-    assert found.stderr.startswith(warning)
-    assert warning not in named.stderr
+    assert (found.returncode, named.returncode) == (2, 75)
+    assert "would send the source, and logins, to the builder at tcp://builder.invalid:1" in found.stderr
+    assert "name the file: --config" in found.stderr

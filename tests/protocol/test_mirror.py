@@ -14,12 +14,16 @@ PULL = Scope("a/b", "pull")
 @pytest.mark.parametrize("rest", ["manifests/1.2", f"manifests/{DIGEST}", f"blobs/{DIGEST}"])
 @pytest.mark.parametrize(("prefix", "there"), [("", "a/b"), ("hub", "hub/a/b"), ("x/y", "x/y/a/b")])
 def test_reads_of_content_may_be_answered(method: str, rest: str, prefix: str, there: str) -> None:
-    """The same is asked for under the mirror's prefix, and its token is for the name that it has there."""
+    """The same is asked for under the mirror's prefix, and its token is for the name that it has there.
+
+    Without a word on tags, only what is asked for by its digest.
+    """
     request = Request(method, f"/v2/a/b/{rest}", {"Accept": "x"}, scope=PULL, stream=True)
 
     assert at_mirror(request, prefix) == Request(
         method, f"/v2/{there}/{rest}", {"Accept": "x"}, scope=Scope(there, "pull"), stream=True
     )
+    assert (at_mirror(request, prefix, tags=False) is None) == (rest == "manifests/1.2")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from regkit.errors import UsageError
-from regkit.oci.reference import Reference
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import Credentials
 from tests.support.waiting import until
@@ -204,17 +203,6 @@ def test_a_helper_that_reads_nothing(tmp_path: Path) -> None:
     helper(tmp_path, ANSWER.replace("read key\n", "exec <&-\n"))
 
     assert load(tmp_path, {"credsStore": "fake"}).for_host("a.test") is not None
-
-
-def test_helpers_run_for_the_images_of_a_build(tmp_path: Path) -> None:
-    """Only those of hosts that an image is on."""
-    program = helper(tmp_path, ANSWER)
-    credentials = load(tmp_path, {"credHelpers": {"a.test": "fake", "b.test": "fake"}})
-
-    found = credentials.for_images([Reference.parse("a.test/base:1"), Reference.parse("a.test/other")])
-
-    assert list(found) == ["a.test"]
-    assert calls(program) == ["get a.test"]
 
 
 def is_running(pid: int) -> bool:

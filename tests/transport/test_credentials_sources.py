@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from regkit.errors import UsageError
-from regkit.oci.reference import Reference
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import Credentials
 
@@ -167,16 +166,6 @@ def test_a_file_that_others_may_read(tmp_path: Path) -> None:
         assert Credentials.load(env).exposed == expected
     put(path, document(credsStore="x")).chmod(0o644)
     assert Credentials.load(env).exposed == ()
-
-
-def test_what_images_need(tmp_path: Path) -> None:
-    """All that is at hand, and for an image's host what its repository gets."""
-    env = {"DOCKER_AUTH_CONFIG": document("a.test", "ghcr.io", "ghcr.io/owner"), "HOME": str(tmp_path)}
-    images = [Reference.parse(text) for text in ("ghcr.io/owner/base:1", "busybox", "b.test/x")]
-
-    found = Credentials.load(env).for_images(images)
-
-    assert {host: login.username for host, login in found.items()} == {"a.test": "a.test", "ghcr.io": "ghcr.io/owner"}
 
 
 def test_no_secret_in_a_repr(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from regkit.config.spec import RegistryConfig
+from regkit.config.spec import Config, RegistryConfig
 from regkit.errors import ContentMismatch, Interrupted, NotFound, Unavailable
 from regkit.events import Event, Note
 from regkit.oci.descriptor import Descriptor
@@ -99,6 +99,25 @@ def test_what_the_mirror_lacks_comes_from_the_registry(tmp_path: Path) -> None:
         with pytest.raises(NotFound, match=f"{there.origin.host} answered 404"):
             there.open().manifest("2")
         assert there.events == []
+
+
+def test_a_mirror_that_nobody_named_has_no_word_on_tags(tmp_path: Path) -> None:
+    """It would choose the content: what a tag is, HOST says; what is asked by digest is checked, and may be its."""
+    with mirrored(tmp_path) as there:
+        fill(there.mirror, "team/a")
+        began = there.mirror.mark()
+        found = Config(Path("regkit.toml"), registries=there.session.registries)
+        with Session(registries=found.registries, found=found) as session:
+            target = Location.parse(f"{there.origin.host}/team/a:1").open(session)
+            assert target.resolve("1") is None
+            with pytest.raises(NotFound, match=f"{there.origin.host} answered 404"):
+                target.manifest("1")
+            assert there.mirror.since(began) == []
+            assert target.manifest(MANIFEST.digest).raw == MANIFEST.raw
+            fill(there.origin, "team/a")
+            mark = there.origin.mark()
+            assert read(Location.parse(f"{there.origin.host}/team/a:1").open(session))[1:] == (MANIFEST.raw, CONFIG)
+            assert {asked.path for asked in there.origin.since(mark)} == {"/v2/team/a/manifests/1"}
 
 
 def test_a_mirror_that_is_down_is_asked_once(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from regkit.config.spec import BuilderConfig, Config, ReadmeConfig, RegistryConfig
+from regkit.config.spec import Config, ReadmeConfig, RegistryConfig
+from regkit.errors import UsageError
 from regkit.events import Event, Note
 from regkit.ops.login import whoami
 from regkit.protocol.auth import Login
 from regkit.protocol.check import check
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
-from regkit.transport.unnamed import built_away, exposure, leads_away
+from regkit.transport.unnamed import check_builder, exposure, leads_away, leads_out
 from tests.transport.support import http, serving
 
 FILE = Path("regkit.toml")
@@ -25,16 +26,12 @@ def found(*registries: RegistryConfig) -> Config:
     return Config(FILE, registries={each.host: each for each in registries})
 
 
-def clear(host: str) -> Note:
-    return Note(f"the login for {host} goes in the clear, as regkit.toml says with plain-http", warning=True)
+HINT = "if that is right, name the file: --config regkit.toml, or REGKIT_CONFIG"
 
 
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (RegistryConfig(PUBLIC, plain_http=True), clear(PUBLIC)),
-        (RegistryConfig(f"{PUBLIC}:5000", plain_http=True), clear(f"{PUBLIC}:5000")),
-        (RegistryConfig("8.8.8.8", plain_http=True), clear("8.8.8.8")),
         (RegistryConfig("registry:5000", plain_http=True), None),
         (RegistryConfig("registry.local", plain_http=True), None),
         (RegistryConfig("10.1.2.3:5000", plain_http=True), None),
@@ -52,6 +49,25 @@ def test_what_makes_a_login_less_safe(said: RegistryConfig, told: Note | None) -
     """Plain http is expected of private names and addresses, and of no others."""
     host = said.host if said.host != "other.example.com" else PUBLIC
     assert exposure(found(said), host) == told
+
+
+@pytest.mark.parametrize("host", [PUBLIC, f"{PUBLIC}:5000", "8.8.8.8"])
+def test_no_login_goes_in_the_clear(host: str) -> None:
+    """Each time that one is asked for, for as long as nobody named the file, or the host."""
+    said = found(RegistryConfig(host, plain_http=True))
+    logins = Credentials({host: Login("me", "secret")})
+    with Session(logins, registries=said.registries, found=said) as session:
+        for _ in range(2):
+            with pytest.raises(UsageError, match="in the clear") as raised:
+                session.login(host, "a")
+            assert raised.value.hint == f"{HINT}; or say it yourself: --plain-http {host}"
+    for allowed in (
+        Session(logins, registries=said.registries),
+        Session(logins, registries=said.registries, plain_http=[host], found=said),
+        Session(registries=said.registries, found=said),
+    ):
+        with allowed as session:
+            assert session.login(host, "a") == session.credentials.for_host(host)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +98,9 @@ def test_where_an_api_may_be(host: str, address: str, away: bool) -> None:
         ("tcp://builder.example.com:1234", True),
         ("ssh://me@builder.example.com", True),
         ("tcp://8.8.8.8:1234", True),
+        ("ssh://-oProxyCommand=id", True),
+        ("ssh://-oProxyCommand=id@host", True),
+        ("docker-container://--privileged", True),
         ("tcp://buildkitd:1234", False),
         ("tcp://10.1.2.3:1234", False),
         ("tcp://127.0.0.1:1234", False),
@@ -90,30 +109,43 @@ def test_where_an_api_may_be(host: str, address: str, away: bool) -> None:
     ],
 )
 def test_where_a_builder_may_be(address: str, away: bool) -> None:
-    """In the same network, where a pipeline has it beside itself."""
-    said = Config(FILE, builders=(BuilderConfig("*", address),))
-    text = f"the builder at {address}, which regkit.toml names, gets the source, and logins that it asks for"
-    assert built_away(said, address) == (Note(text, warning=True) if away else None)
-    assert built_away(Config(FILE), address) is None
+    """In the same network, where a pipeline has it beside itself; what would be an option of a program is no place."""
+    if not away:
+        check_builder(Config(FILE), address)
+        return
+    with pytest.raises(UsageError, match=f"regkit.toml would send the source, and logins, to the builder at {address}"):
+        check_builder(Config(FILE), address)
 
 
 def test_a_login_that_is_less_safe_is_told_once() -> None:
     """And only where there is one, and somebody else than the user said so."""
-    said = found(RegistryConfig(PUBLIC, plain_http=True), RegistryConfig("quay.io", plain_http=True))
+    said = found(RegistryConfig(PUBLIC, ca_file=CA), RegistryConfig("quay.io", ca_file=CA))
     logins = Credentials({PUBLIC: Login("me", "secret")})
 
     def told(plain_http: tuple[str, ...] = (), config: Config | None = said) -> list[Event]:
         events: list[Event] = []
-        with Session(
-            logins, registries=said.registries, plain_http=plain_http, found=config, report=events.append
-        ) as session:
+        with Session(logins, plain_http=plain_http, found=config, report=events.append) as session:
             assert session.login(PUBLIC, "a") == session.login(PUBLIC) == logins.for_host(PUBLIC)
             assert session.login("quay.io") is None
         return events
 
-    assert told() == [clear(PUBLIC)]
+    assert told() == [exposure(said, PUBLIC)]
     assert told(plain_http=(PUBLIC,)) == []
     assert told(config=None) == []
+
+
+def test_what_leads_out_of_a_project(tmp_path: Path) -> None:
+    """Links count as what they lead to; git's own directory, where a checkout's token is, isn't the project's."""
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    (project / "out").symlink_to(tmp_path)
+    (project / "circle").symlink_to("circle")
+    said = Config(project / "regkit.toml")
+
+    inside = [project, project / "a" / "b", project / "out" / "project" / "a", project / ".github"]
+    outside = [tmp_path, project / "..", project / "out" / "x", project / "circle", project / ".git" / "config"]
+    assert [path for path in (*inside, *outside) if leads_out(said, path)] == outside
+    assert leads_out(said, Path("/proc/self/environ"))
 
 
 def test_nothing_is_told_before_a_registry_asks_for_a_login() -> None:
