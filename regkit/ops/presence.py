@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from regkit.errors import VerificationFailed
 from regkit.events import ContentExists, Reporter, ignore
@@ -12,8 +12,16 @@ from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
-LAG = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_LAG = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The waits, in seconds, before each look for what was just written: hubs lag behind their own answers."""
+
+
+def looks(session: Session) -> Iterator[None]:
+    """Give as many looks as a hub gets that lags; each comes after its wait, the first at once."""
+    for wait in _LAG:
+        if wait:
+            session.sleep(wait)
+        yield
 
 
 def absent_from(
@@ -32,9 +40,7 @@ def absent_from(
 def lost_from(session: Session, target: Target, written: Sequence[Descriptor]) -> list[Descriptor]:
     """Ask for what was just written; give what still isn't there when a hub that lags would show it."""
     lost = list(written)
-    for wait in LAG:
-        if wait:
-            session.sleep(wait)
+    for _ in looks(session):
         lost = absent_from(target, lost, session.report)
         if not lost:
             break
@@ -48,9 +54,7 @@ def read_back(session: Session, target: Target, tag: str, wanted: Collection[Dig
 
 def shown_by(session: Session, target: Target, tag: str, is_new: Callable[[Digest], bool], what: str) -> Digest:
     """Give what a tag that was written stands on, once that `is_new`; raise VerificationFailed, naming `what`."""
-    for wait in LAG:
-        if wait:
-            session.sleep(wait)
+    for _ in looks(session):
         there = target.resolve(tag)
         if there is not None and is_new(there.digest):
             return there.digest

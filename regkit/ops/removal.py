@@ -26,7 +26,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.ops.closure import outcomes
-from regkit.ops.presence import LAG
+from regkit.ops.presence import looks
 from regkit.ops.untag import Untagger
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
@@ -138,12 +138,10 @@ class RemovedTags:
     def _look_again(self, before: Collection[str]) -> None:
         """Find the tags of which the registry said that they are gone, and which it still lists; report the others."""
         left = set(self.removed) & set(before)
-        for wait in LAG:
+        for _ in looks(self.session) if left else ():
+            left &= set(self._repository.tags())
             if not left:
                 break
-            if wait:
-                self.session.sleep(wait)
-            left &= set(self._repository.tags())
         for tag in sorted(left):
             self.removed.remove(tag)
             self.failed[tag] = Refused(

@@ -15,7 +15,7 @@ from regkit.errors import Refused, RegkitError, VerificationFailed
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest, canonical_json
-from regkit.ops.presence import LAG, shown_by
+from regkit.ops.presence import looks, shown_by
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
@@ -114,9 +114,7 @@ class StandIns:
                 "it deletes nothing by digest either: deletes are switched off",
                 hint="where the registry is yours, switch them on (distribution: storage.delete.enabled)",
             )
-        for wait in LAG:
-            if wait:
-                self._session.sleep(wait)
+        for _ in looks(self._session):
             if self._repository.resolve(made.digest) is None:
                 return
         raise Refused("it says that it deletes by digest, and keeps what was deleted")
@@ -142,9 +140,7 @@ class StandIns:
         return Manifest(kind, canonical_json(document))
 
     def _wait_until_gone(self, tag: str, made: Manifest) -> None:
-        for wait in LAG:
-            if wait:
-                self._session.sleep(wait)
+        for _ in looks(self._session):
             there = self._repository.resolve(tag)
             if there is None or there.digest != made.digest:
                 return

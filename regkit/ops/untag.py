@@ -11,7 +11,7 @@ from regkit.events import Note
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest
 from regkit.oci.reference import Reference
-from regkit.ops.presence import LAG
+from regkit.ops.presence import looks
 from regkit.ops.standin import StandIns
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
@@ -162,9 +162,7 @@ class Untagger:
 
         def delete(made: Descriptor) -> None:
             api = self.api
-            for wait in LAG:
-                if wait:
-                    self._session.sleep(wait)
+            for _ in looks(self._session):
                 shown = api.run(api.vendor.look_up_tag(api.repository, tag))
                 if shown is not None and shown.digest == made.digest:
                     break
