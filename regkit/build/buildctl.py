@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,11 +19,16 @@ from regkit.build.environment import client_environment, trusting
 from regkit.build.means import join_fields, join_words
 from regkit.build.progress import Progress, Step
 from regkit.build.spec import EPOCH, BuildSpec, effective_args
-from regkit.errors import BuildFailed, RegkitError, Unavailable, UsageError
+from regkit.build.store import put_together, store_at
+from regkit.errors import BuildFailed, ProtocolError, RegkitError, Unavailable, UsageError
 from regkit.events import Reporter
 from regkit.files import cant_write
+from regkit.oci.descriptor import Descriptor
 from regkit.oci.platform import Platform
 
+_SENT = ("type=oci", "tar=false")
+_KEPT = ("type=image", "oci-mediatypes=true", "store=false")  # the store that isn't meant is containerd's, of names
+_BUILT = "built.json"
 _LINE_LIMIT = 16 * 1024 * 1024
 _GITHUB_CACHE = "ACTIONS_RUNTIME_TOKEN"
 _GRACE = 0.5
@@ -35,9 +42,12 @@ _DENIED = re.compile(
 )
 
 
-def arguments(spec: BuildSpec, address: Address, destination: Path, env: Mapping[str, str]) -> list[str]:
-    """Give buildctl's arguments for one build of all platforms into an OCI layout. Pure.
+def arguments(
+    spec: BuildSpec, address: Address, destination: Path, env: Mapping[str, str], *, kept: bool = False
+) -> list[str]:
+    """Give buildctl's arguments for one build of all platforms into an OCI layout at `destination`. Pure.
 
+    What is `kept` stays in the builder's own store, under the same digests; a file in `destination` says what it is.
     `multi-platform` makes the result an index, and the steps' names tell their platform, for one platform too.
     """
     means = spec.means
@@ -56,7 +66,8 @@ def arguments(spec: BuildSpec, address: Address, destination: Path, env: Mapping
         *_each("--import-cache", (join_fields(cache) for cache in means.cache_from)),
         *_each("--export-cache", (join_fields(cache) for cache in means.cache_to)),
         *_each("--secret", (secret.words for secret in means.secrets)),
-        *("--output", join_words(("type=oci", "tar=false", f"dest={destination}", *_exporting(spec, env)))),
+        *(("--metadata-file", str(destination / _BUILT)) if kept else ()),
+        *("--output", join_words((*(_KEPT if kept else (*_SENT, f"dest={destination}")), *_exporting(spec, env)))),
     ]
 
 
@@ -94,6 +105,7 @@ def build(
 ) -> None:
     """Build all platforms of `spec` at `address` into an OCI layout at `destination`, which must not exist.
 
+    Of a builder whose store is at hand the layout has the content itself: nothing in it may be written to.
     buildctl dies with the thread that calls this, and with `group`. It gets no credential but those in
     `docker_config`, and the secrets that are asked for. Raise BuildFailed with the failing step's own lines, or
     Unavailable where there is no builder at `address`, or it is lost; RegkitError where there is no room.
@@ -107,17 +119,39 @@ def build(
         asked.append(_GITHUB_CACHE)
     own = trusting(client_environment(env, docker_config, asked), ca_file, destination.parent)
     progress = Progress(spec.platforms)
-    argv = [buildctl, *arguments(spec, address, destination, env)]
-    with child(argv, own, output=subprocess.PIPE, grace=_GRACE, group=group) as process:
-        assert process.stdout is not None
-        for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
-            for event in progress.feed(line):
-                report(event)
-        status = process.wait()
-    for event in progress.finish():
-        report(event)
-    if status != 0:
-        raise _no_room(progress, destination) or failure(progress, spec, address)
+
+    def run(*, kept: bool) -> None:
+        argv = [buildctl, *arguments(spec, address, destination, env, kept=kept)]
+        with child(argv, own, output=subprocess.PIPE, grace=_GRACE, group=group) as process:
+            assert process.stdout is not None
+            for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
+                for event in progress.feed(line):
+                    report(event)
+            status = process.wait()
+        for event in progress.finish():
+            report(event)
+        if status != 0:
+            raise _no_room(progress, destination) or failure(progress, spec, address)
+
+    store = store_at(address)
+    if store is not None:
+        run(kept=True)
+        top = _built(destination / _BUILT)
+        if top is not None and put_together(store, top, destination):
+            return
+        shutil.rmtree(destination)
+        destination.mkdir()
+    run(kept=False)  # where it was built already, its steps are done, and aren't reported again
+
+
+def _built(said: Path) -> Descriptor | None:
+    """Read and remove what buildctl wrote of the index that it built; None where that can't be read."""
+    try:
+        top = Descriptor.from_json(json.loads(said.read_bytes())["containerimage.descriptor"])
+        said.unlink()
+    except (OSError, ValueError, KeyError, TypeError, ProtocolError):
+        return None
+    return top
 
 
 def _no_room(progress: Progress, destination: Path) -> RegkitError | None:
