@@ -63,7 +63,7 @@ class Manifest:
     @cached_property
     def config(self) -> Descriptor | None:
         """An image's configuration; None for an index; Refused for Docker's schema 1, which has none."""
-        if self.media_type in (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED):
+        if self.media_type in mediatype.SCHEMA1:
             raise Refused(
                 f"the manifest {self.digest} is of Docker's schema 1, which has neither sizes nor a configuration",
                 hint="push it anew with a client of this decade: that makes an image of schema 2 of it",

@@ -17,6 +17,8 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 IMAGES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 MANIFESTS = INDEXES | IMAGES
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+SCHEMA1 = frozenset({DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED})
+"""Docker's schema 1: a manifest without sizes and without a configuration, which is no image as the spec knows it."""
 
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, DOCKER_SCHEMA1))
 """What a client asks for; all six, or a registry may convert or hide what it holds."""

@@ -17,8 +17,8 @@ from regkit.oci import mediatype
 from regkit.oci.annotation import CREATED
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.ops.graph import AT_ONCE, MAX_DEPTH
-from regkit.ops.tasks import each
+from regkit.ops.graph import MAX_DEPTH
+from regkit.ops.tasks import AT_ONCE, each
 from regkit.protocol.referrers import fallback_tag
 from regkit.targets.target import Target
 
@@ -34,7 +34,6 @@ MAX_STEPS = 64
 Referrers = Callable[[Digest], Iterable[Digest]]
 """Lists what refers to a manifest."""
 
-_SCHEMA1 = (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED)
 _COMPANION = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64})[0-9a-f]*(?:\.(sig|att|sbom))?")
 _KINDS = {"sig": "a signature", "att": "an attestation", "sbom": "an SBOM", None: "the list of referrers"}
 
@@ -179,7 +178,7 @@ class _Reading:
                 missing.append(tag)
             else:
                 digest = self.tags[tag] = digests.setdefault(found.digest, found.digest)
-                if found.media_type not in mediatype.MANIFESTS and found.media_type not in _SCHEMA1:
+                if found.media_type not in mediatype.MANIFESTS and found.media_type not in mediatype.SCHEMA1:
                     self.unread[tag] = f"what {found.media_type!r} refers to isn't known"
                 self.known.setdefault(digest, Known(found.media_type, found.size))
         if missing:
@@ -210,7 +209,7 @@ class _Reading:
 
     def _wants_reading(self, digest: Digest) -> bool:
         known = self.known.setdefault(digest, Known("", 0))
-        if known.is_read or known.media_type in _SCHEMA1:
+        if known.is_read or known.media_type in mediatype.SCHEMA1:
             return False
         return known.media_type in mediatype.INDEXES or (
             self.ask is not None and (known.media_type in mediatype.IMAGES or not known.media_type)

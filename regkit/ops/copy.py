@@ -14,10 +14,10 @@ from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.entries import choose_platforms, strip_attestations
-from regkit.ops.graph import AT_ONCE, Node, read_node, walk
+from regkit.ops.graph import Node, read_node, walk
 from regkit.ops.naming import Naming, put_names
 from regkit.ops.places import as_name, check_no_name, destination_name, place_name, source_name
-from regkit.ops.tasks import CONCURRENCY, ahead, each
+from regkit.ops.tasks import AT_ONCE, CONCURRENCY, ahead, each
 from regkit.ops.transfer import Transfer
 from regkit.targets.location import Location
 from regkit.targets.repository import Repository

@@ -10,7 +10,7 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
-from regkit.ops.tasks import each
+from regkit.ops.tasks import AT_ONCE, each
 from regkit.targets.target import Target, digest_or_none
 
 MAX_DEPTH = 8
@@ -18,11 +18,6 @@ MAX_DEPTH = 8
 
 MAX_MANIFESTS = 50_000
 """How many manifests one walk holds in memory; a repository of a thousand tags has some ten thousand."""
-
-AT_ONCE = 64
-"""Manifests and tags under way at once: small requests, of which a mirror has hundreds."""
-
-_SCHEMA1 = (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class Graph:
 def read_node(target: Target, name: str) -> Node:
     """Read a manifest by tag or digest; raise NotFound, Refused for a kind that can't be taken along."""
     manifest = target.manifest(name)
-    if manifest.media_type in _SCHEMA1:
+    if manifest.media_type in mediatype.SCHEMA1:
         raise Refused(
             f"{name} is a Docker schema 1 manifest ({manifest.media_type}), which regkit doesn't copy",
             hint="push it anew with a client of this decade: that makes an image of schema 2 of it",

@@ -14,6 +14,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
+from regkit.ops.graph import MAX_DEPTH
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
 from regkit.targets.target import Target, digest_or_none
@@ -26,8 +27,6 @@ PREDICATE_TYPE = "in-toto.io/predicate-type"
 """The annotation with which BuildKit says what kind of statement a layer is."""
 MAX_STATEMENT = 64 * 1024 * 1024
 """The largest statement that is read, in bytes: an SBOM may have ten million."""
-MAX_DEPTH = 8
-"""How deep indexes, and referrers of referrers, are followed; what people build is two or three deep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from regkit.events import TagMoved
 from regkit.oci.digest import Digest
-from regkit.ops.graph import AT_ONCE, Node
+from regkit.ops.graph import Node
 from regkit.ops.presence import read_back
-from regkit.ops.tasks import each
+from regkit.ops.tasks import AT_ONCE, each
 from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
 from regkit.transport.session import Session

@@ -21,11 +21,10 @@ from regkit.errors import (
 from regkit.events import TagKept
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference, check_tag
-from regkit.ops.graph import AT_ONCE
 from regkit.ops.guard import TagGuard
 from regkit.ops.publication import Publication
 from regkit.ops.removal import RemovedTags
-from regkit.ops.tasks import each
+from regkit.ops.tasks import AT_ONCE, each
 from regkit.ops.untag import Untagger
 from regkit.ops.versions import version_of
 from regkit.targets.repository import Repository

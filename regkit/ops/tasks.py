@@ -14,6 +14,9 @@ Result = TypeVar("Result")
 CONCURRENCY = 24
 """Requests under way at once: enough to hide a round trip of 50 ms behind the others."""
 
+AT_ONCE = 64
+"""Manifests and tags under way at once: small requests, of which a mirror has hundreds."""
+
 HEAVY = 4
 """Large pieces of content under way at once: they fill a line and the processors, and more only get in each other's
 way."""

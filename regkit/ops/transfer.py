@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from regkit.events import ContentExists, Note
 from regkit.oci.descriptor import Descriptor
-from regkit.ops.graph import AT_ONCE, Graph, Node
+from regkit.ops.graph import Graph, Node
 from regkit.ops.presence import absent_from
-from regkit.ops.tasks import each
+from regkit.ops.tasks import AT_ONCE, each
 from regkit.protocol.flow import Bytes
 from regkit.targets.target import Target
 from regkit.transport.session import Session
