@@ -51,7 +51,7 @@ class Platform:
 
     def __str__(self) -> str:
         """Give the usual spelling, with the variant as it was written."""
-        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+        return "/".join(filter(None, self.machine))
 
     @property
     def slug(self) -> str:
@@ -64,6 +64,11 @@ class Platform:
         architecture = _ALIASES.get(self.architecture, self.architecture)
         variant = self.variant or _IMPLIED_VARIANT.get(architecture, "")
         return type(self)(self.os, architecture, variant, self.os_version, tuple(sorted(self.os_features)))
+
+    @property
+    def machine(self) -> tuple[str, str, str]:
+        """System, architecture and variant: all but the version and the features of the system."""
+        return self.os, self.architecture, self.variant
 
     @property
     def is_unknown(self) -> bool:

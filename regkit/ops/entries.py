@@ -102,7 +102,7 @@ def fits(asked: Platform, there: Platform | None) -> bool:
         return False
     wanted, found = asked.normalized, there.normalized
     return (
-        (wanted.os, wanted.architecture, wanted.variant) == (found.os, found.architecture, found.variant)
+        wanted.machine == found.machine
         and wanted.os_version in ("", found.os_version)
         and set(wanted.os_features) <= set(found.os_features)
     )

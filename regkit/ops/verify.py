@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.content import BLOB
+from regkit.ops.findings import Finding, disagreeing, inconsistent, miscounted, mixed, name_of, unexpected
 from regkit.ops.inspect import read_root
 from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.location import Location
@@ -24,22 +25,6 @@ from regkit.transport.session import Session
 _PIECE = 1 << 18
 _READERS = 8
 """Blobs that are read at once: enough for any line, and each takes a megabyte."""
-
-
-class Finding(NamedTuple):
-    """What is wrong, or (a note) what is odd and still right; `where` is the platform or digest that it's about."""
-
-    where: str
-    text: str
-    wrong: bool = True
-
-    def __str__(self) -> str:
-        """Give it as a line."""
-        return f"{'wrong' if self.wrong else 'note'}: {self.where}: {self.text}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON object."""
-        return {"severity": "wrong" if self.wrong else "note", "where": self.where, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ def verify(
         root = read_root(target, location)
         walk = _Walk(target, read_blobs)
         walk.start(root)
-        findings = [*walk.findings, *_unexpected(walk.images, platforms)]
+        findings = [*walk.findings, *unexpected(walk.images, platforms)]
     return Verification(
         str(location),
         root.digest,
@@ -128,7 +113,7 @@ class _Walk:
             wanted = []
             for index in (child.manifest for child in level if child.manifest.is_index):
                 children = self._listed(index)
-                self.findings += _inconsistent(children)
+                self.findings += inconsistent(children)
                 wanted += [child for child in children if child.is_manifest and child.digest not in seen]
                 seen |= {child.digest for child in children}
                 # An index may list whatever it likes: what is no manifest is kept among the blobs.
@@ -146,7 +131,7 @@ class _Walk:
         """Give what manifests refer to, and who does."""
         found = {}
         for child in children:
-            where = _name(child.descriptor)
+            where = name_of(child.descriptor)
             try:
                 if child.manifest.subject is not None:
                     found[child.manifest.subject.digest] = where
@@ -164,7 +149,7 @@ class _Walk:
     def _want(self, blobs: Iterable[Descriptor], where: str = "") -> None:
         for blob in blobs:
             plain = _only_there(replace(blob, media_type=BLOB))
-            self.blobs.setdefault((blob.digest, blob.size), (where or _name(blob), plain))
+            self.blobs.setdefault((blob.digest, blob.size), (where or name_of(blob), plain))
 
     def _listed(self, index: Manifest) -> tuple[Descriptor, ...]:
         try:
@@ -175,7 +160,7 @@ class _Walk:
 
     def _read(self, descriptor: Descriptor) -> tuple[_Child | None, list[Finding]]:
         """Read what an index lists; None where that isn't there, or can't be read."""
-        where = _name(descriptor)
+        where = name_of(descriptor)
         try:
             manifest = self.target.manifest(descriptor.digest)
             _ = manifest.manifests, manifest.document
@@ -197,14 +182,14 @@ class _Walk:
     def _look_at_images(self, children: Iterable[_Child]) -> None:
         whole = []
         for child in children:
-            where = _name(child.descriptor)
+            where = name_of(child.descriptor)
             try:
                 blobs = child.manifest.blobs
             except ProtocolError as error:
                 self.findings.append(Finding(where, error.message))
                 continue
             whole.append(child)
-            self.findings += _mixed(where, child.manifest)
+            self.findings += mixed(where, child.manifest)
             self._want(blobs, where)
         for platform, findings in each(self._platform, whole):
             self.findings += findings
@@ -214,7 +199,7 @@ class _Walk:
     def _platform(self, child: _Child) -> tuple[Platform | None, list[Finding]]:
         """Give an image's platform as its index has it, else as its configuration; and where the two disagree."""
         listed, config = child.descriptor.platform, child.manifest.config
-        where = _name(child.descriptor)
+        where = name_of(child.descriptor)
         if config is None or config.media_type not in mediatype.CONFIGS or (listed is not None and listed.is_unknown):
             return listed, []
         try:
@@ -228,12 +213,12 @@ class _Walk:
         self.read.add(config.digest)
         if not isinstance(document, dict):
             return listed, [Finding(where, f"the configuration {config.digest} isn't a JSON object")]
-        findings = list(_layers(where, document, len(child.manifest.layers)))
+        findings = list(miscounted(where, document, len(child.manifest.layers)))
         configured = Platform.of_config(document)
         if configured is None:
             findings += [Finding(where, "the configuration names no platform", wrong=False)]
         elif listed is not None:
-            findings += _disagreement(where, listed, configured)
+            findings += disagreeing(where, listed, configured)
         elif child.listed:
             findings += [Finding(where, f"the index doesn't say that this is {configured}", wrong=False)]
         return listed or configured, findings
@@ -257,80 +242,6 @@ class _Walk:
         return []
 
 
-def _name(descriptor: Descriptor) -> str:
-    """Name a child for people, whatever its annotations hold."""
-    if descriptor.annotations.get("vnd.docker.reference.type") == "attestation-manifest":
-        return f"attestation {descriptor.digest.short}"
-    return f"{descriptor.platform}" if descriptor.platform else descriptor.digest.short
-
-
 def _only_there(descriptor: Descriptor) -> Descriptor:
     """Leave out the content that a descriptor carries: what counts is whether the target has it."""
     return replace(descriptor, extra={key: value for key, value in descriptor.extra.items() if key != "data"})
-
-
-def _inconsistent(children: Sequence[Descriptor]) -> Iterator[Finding]:
-    """Find what is wrong with an index by itself: a platform twice, an attestation of nothing."""
-    digests = {child.digest for child in children}
-    seen: dict[Platform, Platform] = {}
-    for child in children:
-        try:
-            attested = child.attests
-        except ProtocolError as error:
-            yield Finding(_name(child), error.message)
-            continue
-        if attested is not None and attested not in digests:
-            yield Finding(_name(child), f"it attests {attested}, which the index doesn't list")
-        if child.platform is None or child.platform.is_unknown:
-            continue
-        twin = seen.setdefault(child.platform.normalized, child.platform)
-        if twin is not child.platform:
-            same = f" ({twin})" if str(twin) != str(child.platform) else ""
-            yield Finding(str(child.platform), f"the platform stands in the index twice{same}: {child.digest.short}")
-
-
-def _mixed(where: str, manifest: Manifest) -> Iterator[Finding]:
-    """Find an image whose manifest and configuration follow different specifications."""
-    config, is_docker = manifest.config, manifest.media_type == mediatype.DOCKER_MANIFEST
-    if config is None or config.media_type not in mediatype.CONFIGS:
-        return
-    if is_docker != (config.media_type == mediatype.DOCKER_CONFIG):
-        text = f"the manifest is {manifest.media_type}, its configuration {config.media_type}: some clients refuse that"
-        yield Finding(where, text, wrong=False)
-
-
-def _layers(where: str, config: Mapping[str, Any], count: int) -> Iterator[Finding]:
-    """Compare an image's layers with the uncompressed ones that its configuration counts, where it does."""
-    rootfs = config.get("rootfs")
-    contents = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if isinstance(contents, list) and len(contents) != count:
-        yield Finding(where, f"the manifest has {count} layers, the configuration {len(contents)}")
-
-
-def _disagreement(where: str, listed: Platform, configured: Platform) -> Iterator[Finding]:
-    text = f"the index says {listed}, the configuration {configured}"
-    if _machine(listed.normalized) != _machine(configured.normalized):
-        yield Finding(where, text)
-    elif _machine(listed) != _machine(configured):
-        yield Finding(where, f"{text}, which is the same", wrong=False)
-    if listed.os_version and configured.os_version and listed.os_version != configured.os_version:
-        text = f"the index says os.version {listed.os_version}, the configuration {configured.os_version}"
-        yield Finding(where, text)
-
-
-def _machine(platform: Platform) -> tuple[str, str, str]:
-    return platform.os, platform.architecture, platform.variant
-
-
-def _unexpected(there: Iterable[Platform], expected: Sequence[Platform]) -> Iterator[Finding]:
-    """Compare platforms with those that were asked for: exactly these, where any were."""
-    if not expected:
-        return
-    found = {_machine(platform.normalized): platform for platform in there}
-    wanted = {_machine(platform.normalized): platform for platform in expected}
-    for machine, platform in wanted.items():
-        if machine not in found:
-            yield Finding(str(platform), "there is no image for this platform")
-    for machine, platform in found.items():
-        if machine not in wanted:
-            yield Finding(str(platform), "an image for a platform that isn't expected")
