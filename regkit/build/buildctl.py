@@ -27,7 +27,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.platform import Platform
 
 _SENT = ("type=oci", "tar=false")
-_KEPT = ("type=image", "oci-mediatypes=true", "store=false")  # the store that isn't meant is containerd's, of names
+_KEPT = ("type=image", "oci-mediatypes=true")  # its default before BuildKit 0.31 were Docker's
 _BUILT = "built.json"
 _LINE_LIMIT = 16 * 1024 * 1024
 _GITHUB_CACHE = "ACTIONS_RUNTIME_TOKEN"

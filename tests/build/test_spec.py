@@ -110,6 +110,17 @@ def test_one_call_serves_all_platforms() -> None:
     ]
 
 
+def test_what_is_kept_differs_in_where_it_goes_alone() -> None:
+    """The media types are those that a layout would have; what the exporter is told besides is the same."""
+    spec = BuildSpec(Path("/c"), Path("/c/Dockerfile"), PLATFORMS, build_args=(("SOURCE_DATE_EPOCH", "1"),))
+
+    sent, kept = (arguments(spec, Address("unix:///s"), Path("/o"), {}, kept=kept) for kept in (False, True))
+
+    assert sent[-2:] == ["--output", "type=oci,tar=false,dest=/o,rewrite-timestamp=true"]
+    written = ("--metadata-file", "/o/built.json")
+    assert kept == [*sent[:-2], *written, "--output", "type=image,oci-mediatypes=true,rewrite-timestamp=true"]
+
+
 def test_only_attestations_name_the_images() -> None:
     """An image is called something where an attestation needs it as its subject; the names are one field of CSV."""
     names = ("r.example/a:1.2.3", "r.example/b:1.2.3")
