@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from regkit.ops.copy import CopySpec as CopySpec
     from regkit.ops.copy import copy as copy
     from regkit.ops.index import IndexResult as IndexResult
-    from regkit.ops.index import IndexSource as IndexSource
     from regkit.ops.index import IndexSpec as IndexSpec
     from regkit.ops.index import annotate_index as annotate_index
     from regkit.ops.index import append_to_index as append_to_index
     from regkit.ops.index import create_index as create_index
     from regkit.ops.index import remove_from_index as remove_from_index
+    from regkit.ops.index_source import IndexSource as IndexSource
     from regkit.ops.inspect import Inspection as Inspection
     from regkit.ops.inspect import inspect as inspect
     from regkit.ops.plan import Plan as Plan
@@ -96,13 +96,13 @@ _HOMES = {
     "regkit.ops.copy": ("CopyResult", "CopySpec", "copy"),
     "regkit.ops.index": (
         "IndexResult",
-        "IndexSource",
         "IndexSpec",
         "annotate_index",
         "append_to_index",
         "create_index",
         "remove_from_index",
     ),
+    "regkit.ops.index_source": ("IndexSource",),
     "regkit.ops.inspect": ("Inspection", "inspect"),
     "regkit.ops.plan": ("Plan", "PublishSpec"),
     "regkit.ops.publish": ("plan", "publish"),

@@ -12,7 +12,8 @@ from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import write_json, write_lines
 
 if TYPE_CHECKING:
-    from regkit.ops.index import IndexResult, IndexSource, IndexSpec
+    from regkit.ops.index import IndexResult, IndexSpec
+    from regkit.ops.index_source import IndexSource
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
 
@@ -170,7 +171,7 @@ def _spec(
 
 def _sources(texts: list[str]) -> list[IndexSource]:
     from regkit.cli.inspect import read_names
-    from regkit.ops.index import IndexSource
+    from regkit.ops.index_source import IndexSource
 
     return [IndexSource.parse(text) for text in read_names(texts)]
 

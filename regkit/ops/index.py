@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,10 @@ from regkit.oci.reference import Reference, check_tag
 from regkit.ops import composition
 from regkit.ops.entries import Entry, flatten
 from regkit.ops.graph import Node, read_node, walk
+from regkit.ops.index_source import IndexSource, overridden
 from regkit.ops.naming import Naming, put_names
 from regkit.ops.places import destination_name, entry_annotations, place_name, source_name
+from regkit.ops.presence import absent_from
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
 from regkit.protocol.flow import Bytes
@@ -30,40 +31,6 @@ from regkit.targets.target import Target
 from regkit.transport.session import Session
 
 MEDIA_TYPES = {"oci": mediatype.OCI_INDEX, "docker": mediatype.DOCKER_INDEX}
-_OVERRIDE = re.compile(r",(?=(?:platform|os\.version|os\.features)=)")
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSource:
-    """What goes into an index, and what is to be said of it instead of what it says itself."""
-
-    location: Location
-    platform: Platform | None = None
-    os_version: str | None = None
-    os_features: tuple[str, ...] | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `REF[,platform=os/arch[/variant]][,os.version=…][,os.features=a+b]`; raise UsageError."""
-        name, *overrides = _OVERRIDE.split(text)
-        given: dict[str, str] = {}
-        for override in overrides:
-            key, _, value = override.partition("=")
-            if key in given or not value:
-                raise UsageError(f"{text!r} says {key} twice, or nothing for it", hint="write each once, with a value")
-            given[key] = value
-        platform, features = given.get("platform"), given.get("os.features")
-        return cls(
-            Location.parse(name),
-            Platform.parse(platform) if platform else None,
-            given.get("os.version"),
-            tuple(features.split("+")) if features else None,
-        )
-
-    @property
-    def overrides(self) -> bool:
-        """Whether anything is to be said instead."""
-        return (self.platform, self.os_version, self.os_features) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +177,7 @@ class _Work:
         def read(pair: tuple[IndexSource, Target]) -> tuple[Node, tuple[Entry, ...]]:
             source, target = pair
             root = read_node(target, source_name(target, source.location)[0])
-            return root, _overridden(source, flatten(target, root))
+            return root, overridden(source, flatten(target, root))
 
         found = each(read, [*zip(sources, targets, strict=True)])
         for target, (_, entries) in zip(targets, found, strict=True):
@@ -264,12 +231,12 @@ class _Work:
             raise refusal
         if self.spec.dry_run:
             return IndexResult(name, index, tags)
-        children = [entry.descriptor for entry in entries]
+        children = [*{entry.descriptor.digest: entry.descriptor for entry in entries}.values()]
         copied = self._bring(children)
         self.session.report(StageStarted("push", f"writing the index to {name}"))
         if index.digest != base:
             self.target.push(index.descriptor, Bytes(index.raw))
-        lost = self._missing(children)
+        lost = absent_from(self.target, children)
         if lost:
             raise VerificationFailed(f"{name} took everything, but doesn't have {', '.join(d.digest for d in lost)}")
         standing = {
@@ -294,7 +261,7 @@ class _Work:
 
     def _bring(self, children: Sequence[Descriptor]) -> list[Descriptor]:
         """Copy what isn't at the target, from where it was found."""
-        absent = self._missing(children)
+        absent = absent_from(self.target, children)
         for origin in {id(o): o for o in (self.origins.get(d.digest, self.target) for d in absent)}.values():
             mine = [d for d in absent if self.origins.get(d.digest, self.target) is origin]
             if origin is self.target:
@@ -309,46 +276,6 @@ class _Work:
             transfer.bring_blobs(transfer.blobs_of(graph.nodes))
             transfer.bring_manifests(graph, graph.nodes)
         return absent
-
-    def _missing(self, children: Sequence[Descriptor]) -> list[Descriptor]:
-        wanted = [*{child.digest: child for child in children}.values()]
-        there = each(self.target.exists, wanted)
-        return [child for child, is_there in zip(wanted, there, strict=True) if not is_there]
-
-
-def _overridden(source: IndexSource, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Say of the one image that a source brings what is asked for; its bytes stay. Fill in platforms that are known."""
-    if not source.overrides:
-        return tuple(map(_with_platform, entries))
-    images = [entry for entry in entries if not entry.descriptor.attests]
-    if len(images) != 1:
-        raise UsageError(
-            f"{source.location} brings {len(images)} images, and one platform can't be all of theirs",
-            hint="name the image by its digest",
-        )
-    return tuple(_with_platform(_override(source, e)) if e is images[0] else e for e in entries)
-
-
-def _override(source: IndexSource, entry: Entry) -> Entry:
-    platform = source.platform or entry.descriptor.platform
-    if platform is None:
-        raise UsageError(
-            f"{source.location} has no platform, so it can't have a version of one",
-            hint="add platform=os/arch",
-        )
-    if source.os_version is not None:
-        platform = replace(platform, os_version=source.os_version)
-    if source.os_features is not None:
-        platform = replace(platform, os_features=source.os_features)
-    document = {key: value for key, value in entry.document.items() if key != "platform"}
-    return Entry(replace(entry.descriptor, platform=platform), document)
-
-
-def _with_platform(entry: Entry) -> Entry:
-    platform = entry.descriptor.platform
-    if platform is None or "platform" in entry.document:
-        return entry
-    return Entry(entry.descriptor, {**entry.document, "platform": platform.to_json()})
 
 
 def _inherited(session: Session, roots: Sequence[Node]) -> dict[str, str]:

@@ -19,13 +19,13 @@ from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.platform import Platform, parse_platforms
 from regkit.ops.index import (
     IndexResult,
-    IndexSource,
     IndexSpec,
     annotate_index,
     append_to_index,
     create_index,
     remove_from_index,
 )
+from regkit.ops.index_source import IndexSource
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
