@@ -72,7 +72,10 @@ def put(
         Path, typer.Argument(metavar="FILE|-", exists=True, dir_okay=False, allow_dash=True, help="The content.")
     ],
 ) -> None:
-    """Put a blob there, unless it is there; its digest is printed."""
+    """Put a blob there, unless it is there; its digest is printed.
+
+    A pipe that nothing comes through is an error: the command before it has failed. The empty blob is put from a file.
+    """
     from regkit.ops.content import push_blob
     from regkit.targets.location import Location
 
@@ -84,7 +87,11 @@ def put(
 
 @contextmanager
 def _source(file: Path) -> Iterator[Source]:
-    """Give content that can be read twice: what comes through a pipe is kept on disk meanwhile."""
+    """Give content that can be read twice: what comes through a pipe is kept on disk meanwhile.
+
+    Raise UsageError for a pipe that nothing comes through.
+    """
+    from regkit.errors import UsageError
     from regkit.targets.file import File
 
     if file.is_file() and str(file) != "-":
@@ -97,4 +104,9 @@ def _source(file: Path) -> Iterator[Source]:
             with file.open("rb") as stream:
                 shutil.copyfileobj(stream, kept, 1 << 20)
         kept.flush()
+        if not kept.tell() and (str(file) == "-" or file.is_fifo()):
+            raise UsageError(
+                f"nothing came on {'stdin' if str(file) == '-' else file}, and an empty blob is seldom meant",
+                hint="look at the command before the pipe; the empty blob is put with /dev/null in its place",
+            )
         yield File.named(Path(kept.name))

@@ -111,6 +111,22 @@ def test_large_blobs_are_streamed(tmp_path: Path) -> None:
     assert max(put, got) < 80_000_000
 
 
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+def test_a_pipe_that_nothing_comes_through(served: Served, tmp_path: Path, source: str) -> None:
+    """The command before it has failed: exit code 2, and nothing is pushed. A file, or /dev/null, may be empty."""
+    name = f"{served.host}/team/hello"
+    empty = Digest.of(b"")
+
+    done = piped("blob", "put", name, source, given=b"", home=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"nothing came on" in done.stderr
+    assert b"/dev/null" in done.stderr
+    assert "no blob has this digest" in fails("blob", "head", f"{name}@{empty}", code=5)
+    assert output_of(regkit("blob", "put", name, "/dev/null")) == f"{empty}\n"
+    assert json.loads(output_of(regkit("blob", "head", f"{name}@{empty}")))["size"] == 0
+
+
 def test_put_names_a_repository_only(served: Served, tmp_path: Path) -> None:
     """A blob has no tag."""
     (tmp_path / "file").write_bytes(b"x")
