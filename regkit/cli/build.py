@@ -8,23 +8,10 @@ from typing import Annotated
 
 import typer
 
-from regkit.cli.building import means_of
+from regkit.cli.building import Building, read_building
 from regkit.cli.configured import Configured
-from regkit.cli.declared import (
-    Annotations,
-    Attestations,
-    BuildArgs,
-    Builders,
-    CacheFrom,
-    CacheTo,
-    Commit,
-    File,
-    Images,
-    Platforms,
-    Secrets,
-    Stage,
-)
-from regkit.cli.looking import Preflight, Provenance, Sbom, Test, TestPlatforms, attests_of
+from regkit.cli.declared import Annotations, Commit, Images, Platforms
+from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import write_json, write_lines
 
@@ -32,25 +19,15 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 
 
 @app.command(cls=Configured)
+@with_groups
 def build(
     ctx: typer.Context,
     context: Annotated[Path, typer.Argument(metavar="CONTEXT", help="The directory that is built.")] = Path(),
     image: Images = None,
     platform: Platforms = None,
     commit: Commit = None,
-    file: File = None,
-    target: Stage = "",
-    build_arg: BuildArgs = None,
-    secret: Secrets = None,
-    cache_from: CacheFrom = None,
-    cache_to: CacheTo = None,
-    attest: Attestations = None,
-    provenance: Provenance = None,
-    sbom: Sbom = None,
-    builder: Builders = None,
-    test: Test = None,
-    test_platform: TestPlatforms = None,
-    preflight: Preflight = True,
+    *,
+    building: Annotated[Building, read_building],
     annotation: Annotations = None,
     push: Annotated[
         bool, typer.Option("--push", envvar="REGKIT_PUSH", help="Push under the tags COMMIT-os-arch[-variant].")
@@ -104,19 +81,23 @@ def build(
         commit or detect(os.environ, context).commit,
     )
     delivery.check()
-    means = means_of(ctx, builder, cache_from, cache_to, secret)
     spec = wanted_build(
         context,
-        file,
+        building["file"],
         parse_platforms(platform or ()),
-        target=target,
-        build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
-        attests=attests_of(attest, provenance, sbom),
-        means=means,
+        target=building["target"],
+        build_args=building["build_args"],
+        attests=building["attests"],
+        means=building["means"],
         annotations=tuple(each for each in levels if each.level == "manifest"),
         env=os.environ,
     )
-    checks = Checks.read(test=test, test_platforms=test_platform or (), preflight=preflight, means=means)
+    checks = Checks.read(
+        test=building["test"],
+        test_platforms=building["test_platforms"],
+        preflight=building["preflight"],
+        means=building["means"],
+    )
     request = BuildRequest(spec, delivery, {each.key: each.value for each in levels if each.level == "index"}, checks)
     with globals_of(ctx).session() as session:
         result = act(session, request, env=os.environ)

@@ -14,21 +14,27 @@ from regkit.cli.options import globals_of, lines_of, refuse_typed
 if TYPE_CHECKING:
     from regkit.build.means import Means
 
-_BUILT = ("file", "target", "build_arg", "secret", "cache_from", "cache_to", "attest", "provenance", "sbom")
-_BUILT_ALONE = ("preflight", "rebuild")
+_FOR_A_BUILD = frozenset({"file", "target", "build_arg", "secret", "cache_from", "cache_to"}) | {
+    *("attest", "provenance", "sbom", "preflight", "rebuild")
+}
 
 
-class Building(TypedDict):
-    """How `publish_spec` is told of a build, and of what is looked at."""
+class Looking(TypedDict):
+    """How `publish_spec` is told of what is looked at."""
+
+    test: str | None
+    test_platforms: list[str]
+    preflight: bool
+
+
+class Building(Looking):
+    """How `publish_spec` is told of a build."""
 
     file: Path | None
     target: str
     build_args: list[str]
     attests: list[str]
     means: Means | None
-    test: str | None
-    test_platforms: list[str]
-    preflight: bool
 
 
 def read_building(
@@ -75,9 +81,7 @@ def read_building(
     ] = None,
     sbom: Annotated[
         str | None,
-        typer.Option(
-            envvar="REGKIT_SBOM", metavar="true|false|generator=IMAGE", help="Short for --attest type=sbom,…"
-        ),
+        typer.Option(envvar="REGKIT_SBOM", metavar="true|false|generator=IMAGE", help="Short for --attest type=sbom,…"),
     ] = None,
     builder: Annotated[
         list[str] | None,
@@ -115,18 +119,50 @@ def read_building(
     After `--from` nothing is built: what is typed for a build is refused, and what a configuration or the environment
     says of one isn't looked at. A test runs there, too, on a builder.
     """
-    builds = not ctx.params.get("source")
-    if not builds:
-        idle = (*_BUILT, *_BUILT_ALONE, *(() if test else ("builder",)))
-        refuse_typed(ctx, idle, "what --from names is built already", "leave it out; or build a CONTEXT, without --from")
-        file, target = None, ""
+    looked_at: Looking = {"test": test, "test_platforms": test_platform or [], "preflight": preflight}
+    if ctx.params.get("source"):
+        idle = _FOR_A_BUILD if test else _FOR_A_BUILD | {"builder"}
+        refuse_typed(ctx, idle, "what --from names is built already", "leave it out, or build a CONTEXT without --from")
+        means = _means(ctx, builder) if test else None
+        return {"file": None, "target": "", "build_args": [], "attests": [], "means": means, **looked_at}
+    caches = (cache_from or lines_of("REGKIT_CACHE_FROM"), cache_to or lines_of("REGKIT_CACHE_TO"))
     return {
         "file": file,
         "target": target,
-        "build_args": (build_arg or lines_of("REGKIT_BUILD_ARG")) if builds else [],
-        "attests": attests_of(attest, provenance, sbom) if builds else [],
-        "means": means_of(ctx, builder, cache_from, cache_to, secret) if builds else means_of(ctx, builder),
-        "test": test,
-        "test_platforms": test_platform or [],
-        "preflight": preflight,
+        "build_args": build_arg or lines_of("REGKIT_BUILD_ARG"),
+        "attests": _attests(attest or lines_of("REGKIT_ATTEST"), provenance, sbom),
+        "means": _means(ctx, builder, *caches, secret or lines_of("REGKIT_SECRET")),
+        **looked_at,
     }
+
+
+def _means(
+    ctx: typer.Context,
+    builders: Sequence[str] | None,
+    cache_from: Sequence[str] = (),
+    cache_to: Sequence[str] = (),
+    secrets: Sequence[str] = (),
+) -> Means | None:
+    """Read builders, caches and secrets; None where nothing is said of them.
+
+    `--builder` counts, else `BUILDKIT_HOST`, else the configuration's `[builders]`.
+    """
+    given = builders or lines_of("REGKIT_BUILDER")
+    configured = () if given or os.environ.get("BUILDKIT_HOST") else globals_of(ctx).builders()
+    if not (given or configured or cache_from or cache_to or secrets):
+        return None
+    from regkit.build.means import Means, parse_builder
+
+    known = (*configured, *(parse_builder(text) for text in given))
+    return Means.read(os.environ, builders=known, cache_from=cache_from, cache_to=cache_to, secrets=secrets)
+
+
+def _attests(attest: list[str], provenance: str | None, sbom: str | None) -> list[str]:
+    """Give what is attested as `--attest` says it; the short forms come last, as with buildx."""
+    short = (("provenance", provenance), ("sbom", sbom))
+    return [*attest, *(_spelled(kind, said) for kind, said in short if said is not None)]
+
+
+def _spelled(kind: str, said: str) -> str:
+    switch = {"true": "false", "1": "false", "false": "true", "0": "true"}.get(said.strip().lower())
+    return f"type={kind},disabled={switch}" if switch else f"type={kind},{said}"

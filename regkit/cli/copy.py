@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.looking import Attesting, KeepOrStrip
+from regkit.cli.declared import Attesting, KeepOrStrip
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import human_size, write_json, write_lines
 

@@ -9,31 +9,20 @@ from typing import Annotated
 import typer
 
 from regkit.cli.configured import Configured
-from regkit.cli.declared import (
-    AllowDowngrade,
-    Annotations,
-    Commit,
-    DigestFile,
-    Dotenv,
-    ImageRefs,
-    Images,
-    Immutable,
-    MetadataFile,
-    NoAliases,
-    Tags,
-    Version,
-    ZeroMajor,
-)
-from regkit.cli.looking import Attesting, KeepOrStrip
-from regkit.cli.options import Format, globals_of, lines_of
+from regkit.cli.declared import DryRun, Images
+from regkit.cli.groups import with_groups
+from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
+from regkit.cli.pages import ReadPage, read_page
+from regkit.cli.releasing import Release, read_release
 from regkit.cli.render_tally import Tally
-from regkit.cli.reports import Reports
+from regkit.cli.reports import Reports, read_reports
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command(cls=Configured)
+@with_groups
 def merge(
     ctx: typer.Context,
     reference: Annotated[
@@ -55,23 +44,12 @@ def merge(
             help="Exactly these have to be there, else nothing is tagged; in this order they are listed.",
         ),
     ] = None,
-    version: Version = None,
-    commit: Commit = None,
-    tag: Tags = None,
-    annotation: Annotations = None,
-    attestations: KeepOrStrip = Attesting.keep,
-    immutable: Immutable = True,
-    allow_downgrade: AllowDowngrade = False,
-    no_aliases: NoAliases = False,
-    zero_major: ZeroMajor = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print the plan, change nothing.")
-    ] = False,
+    *,
+    release: Annotated[Release, read_release],
+    page: Annotated[ReadPage, read_page],
+    dry_run: DryRun = False,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
-    metadata_file: MetadataFile = None,
-    image_refs: ImageRefs = None,
-    digest_file: DigestFile = None,
-    dotenv: Dotenv = None,
+    reports: Annotated[Reports, read_reports],
 ) -> None:
     """Make one release of images that were built apart: complete, then tagged as publish does it; else nothing is."""
     from regkit.cli.inspect import read_names
@@ -81,36 +59,27 @@ def merge(
     from regkit.ops.publish import publish as carry_out
     from regkit.ops.request import parse_images, publish_spec
 
-    reports = Reports(metadata_file, image_refs, digest_file, dotenv)
-    reports.check()
     images = parse_images(image or ())
     expected = parse_platforms(expect_platforms or ())
     sources = tuple(read_names(reference or []))
     tally = Tally()
     with globals_of(ctx).session(tally.note) as session:
-        content, its_commit = read_parts(
+        content, release["commit"] = read_parts(
             session,
             images,
             env=os.environ,
             digest_dir=digest_dir,
             sources=sources,
             expected=expected,
-            commit=commit,
+            commit=release["commit"],
         )
         spec = publish_spec(
             [each.name for each in images],
             env=os.environ,
             session=session,
             content=content,
-            version=version,
-            commit=its_commit,
-            tags=tag or (),
-            annotations=annotation or lines_of("REGKIT_ANNOTATION"),
-            immutable=immutable,
-            allow_downgrade=allow_downgrade,
-            aliases=not no_aliases,
-            zero_major=zero_major,
-            strip_attestations=attestations is Attesting.strip,
+            page=page(images),
+            **release,
         )
         if dry_run:
             from regkit.cli.plan import show_plan

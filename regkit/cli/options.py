@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -148,3 +148,20 @@ def globals_of(ctx: typer.Context) -> Globals:
 def lines_of(variable: str) -> list[str]:
     """Read a list from the environment, an item a line: click would part it at spaces, which values may hold."""
     return [line for line in os.environ.get(variable, "").splitlines() if line.strip()]
+
+
+def is_typed(ctx: typer.Context, name: str) -> bool:
+    """Tell whether a parameter is from the command line, and not from the environment or a configuration."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_typed(ctx: typer.Context, names: Collection[str], why: str, hint: str) -> None:
+    """Raise UsageError for the first of these parameters that was typed, and can't be: `why` says why."""
+    from regkit.errors import UsageError
+
+    for parameter in ctx.command.params:
+        if parameter.name and parameter.name in names and is_typed(ctx, parameter.name):
+            longest = max(parameter.opts, key=len)
+            name = longest if longest.startswith("-") else parameter.human_readable_name
+            raise UsageError(f"{why}, so {name} can't be given, too", hint=hint)

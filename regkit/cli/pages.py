@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from regkit.cli.options import globals_of
+from regkit.cli.options import globals_of, is_typed
 
 if TYPE_CHECKING:
     from regkit.config.spec import Config
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
 
 README = Path("README.md")
 
-ReadmeFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--readme",
-        envvar="REGKIT_README",
-        metavar="FILE",
-        help="Show it on the images' pages once the release is up: Docker Hub, Quay, Harbor.",
-    ),
-]
-NoReadme = Annotated[
-    bool,
-    typer.Option("--no-readme", envvar="REGKIT_NO_README", help="Show none, whatever [readme] of the file says."),
-]
 Short = Annotated[
     str | None,
     typer.Option(
@@ -43,7 +30,32 @@ Short = Annotated[
 ]
 
 
-def page_of(
+ReadPage: TypeAlias = "Callable[[Sequence[Reference]], Page | None]"
+"""Reads the README that goes along to these repositories."""
+
+
+def read_page(
+    ctx: typer.Context,
+    readme: Annotated[
+        Path | None,
+        typer.Option(
+            "--readme",
+            envvar="REGKIT_README",
+            metavar="FILE",
+            help="Show it on the images' pages once the release is up: Docker Hub, Quay, Harbor.",
+        ),
+    ] = None,
+    no_readme: Annotated[
+        bool,
+        typer.Option("--no-readme", envvar="REGKIT_NO_README", help="Show none, whatever [readme] of the file says."),
+    ] = False,
+    short: Short = None,
+) -> ReadPage:
+    """Give what reads the README for the repositories, when they are known."""
+    return lambda images: _page(ctx, images, readme, short, none=no_readme)
+
+
+def _page(
     ctx: typer.Context, images: Sequence[Reference], readme: Path | None, short: str | None, *, none: bool
 ) -> Page | None:
     """Read the README that is asked for, else that of `[readme]`, for the images that it is about.
@@ -54,10 +66,10 @@ def page_of(
 
     config = globals_of(ctx).config()
     said = config.readme
-    if none and readme is not None and _is_typed(ctx, "readme"):
+    if none and readme is not None and is_typed(ctx, "readme"):
         raise UsageError("--readme and --no-readme were both given", hint="leave one of them out")
     if none or (readme is None and said is None):
-        if short is not None and _is_typed(ctx, "short"):
+        if short is not None and is_typed(ctx, "short"):
             raise UsageError("a short text goes along with a README, and there is none", hint="give --readme FILE")
         return None
     chosen = list(images)
@@ -107,8 +119,3 @@ def place_of(config: Config, image: Reference, provider: str | None = None, api:
         vendor = vendor or (said.provider if of_said else None)
         address = address or (said.api if of_said else None)
     return Place(image, vendor or "", address or "")
-
-
-def _is_typed(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -6,15 +6,16 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regkit.cli.configured import Configured
+from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import shortened, write_json, write_lines
 from regkit.cli.reports import Reports, write_file
-from regkit.cli.request import read_request, with_request
+from regkit.cli.request import Request, read_request
 
 if TYPE_CHECKING:
     from regkit.oci.digest import Digest
@@ -27,9 +28,11 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 
 
 @app.command(cls=Configured)
-@with_request
+@with_groups
 def plan(
     ctx: typer.Context,
+    *,
+    request: Annotated[Request, read_request],
     out: Annotated[
         Path | None, typer.Option(envvar="REGKIT_OUT", metavar="FILE", help="Keep it, for publish --plan FILE.")
     ] = None,
@@ -40,12 +43,10 @@ def plan(
         ),
     ] = False,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
-    **given: Any,
 ) -> None:
     """Show what `publish` with the same options would do, with a reason a line; nothing is changed."""
     reports = Reports(metadata=out)
     reports.check()
-    request = read_request(ctx, **given)
     images = request.images
     with globals_of(ctx).session() as session:
         from regkit.ops.admission import admit

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regkit.cli.configured import Configured
-from regkit.cli.declared import DigestFile, Dotenv, ImageRefs, MetadataFile
-from regkit.cli.options import Format, globals_of
+from regkit.cli.declared import DryRun
+from regkit.cli.groups import with_groups
+from regkit.cli.options import Format, globals_of, refuse_typed
 from regkit.cli.output import write_json, write_lines
 from regkit.cli.pages import page_again
 from regkit.cli.render_tally import Tally
-from regkit.cli.reports import Reports
-from regkit.cli.request import check_only, read_request, with_request
+from regkit.cli.reports import Reports, read_reports
+from regkit.cli.request import Request, read_request
 
 if TYPE_CHECKING:
     from regkit.ops.plan import Plan
@@ -30,9 +31,11 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 
 
 @app.command(cls=Configured)
-@with_request
+@with_groups
 def publish(
     ctx: typer.Context,
+    *,
+    request: Annotated[Request, read_request],
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -42,20 +45,11 @@ def publish(
             help="Carry out a plan of `regkit plan --out`; refuse if a tag that it touches has moved since.",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", envvar="REGKIT_DRY_RUN", help="Print the plan, change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     form: Annotated[Format, typer.Option("--format", envvar="REGKIT_FORMAT")] = Format.text,
-    metadata_file: MetadataFile = None,
-    image_refs: ImageRefs = None,
-    digest_file: DigestFile = None,
-    dotenv: Dotenv = None,
-    **given: Any,
+    reports: Annotated[Reports, read_reports],
 ) -> None:
     """Build CONTEXT for all platforms, push, verify, and tag in order: 1, 1.2, 1.2.3, latest."""
-    reports = Reports(metadata_file, image_refs, digest_file, dotenv)
-    reports.check()
-    request = read_request(ctx, **given)
     saved = _saved(ctx, plan) if plan else None
     images = saved.images if saved else request.images
     tally = Tally()
@@ -73,9 +67,15 @@ def publish(
         if saved is None:
             spec = request.spec(session, own_files)
         else:
-            options = {key: request.options[key] for key in ("means", "load", "load_platform")}
-            page = page_again(ctx)
-            spec = saved.spec(session, os.environ, request.build_args, own_files, page=page, **options)
+            spec = saved.spec(
+                session,
+                os.environ,
+                request.building["build_args"],
+                own_files,
+                means=request.building["means"],
+                page=page_again(ctx),
+                **request.load,
+            )
 
         def approve(made: Plan) -> Plan:
             return made if saved is None else saved.approve(spec, made)
@@ -99,5 +99,6 @@ def _saved(ctx: typer.Context, path: Path) -> SavedPlan:
     """Read a plan; what it holds can't be said again on the command line."""
     from regkit.ops.planfile import SavedPlan
 
-    check_only(ctx, _FREE, "a plan says all that is to be done")
+    held = {parameter.name for parameter in ctx.command.params if parameter.name} - _FREE
+    refuse_typed(ctx, held, "a plan says all that is to be done", "make another plan: regkit plan --out FILE")
     return SavedPlan.read(path)

@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from regkit.cli.output import safe
 from regkit.errors import RegkitError, UsageError
@@ -54,6 +56,28 @@ class Reports:
             _append(Path(env["GITHUB_OUTPUT"]), _outputs(result))
         if env.get("GITHUB_STEP_SUMMARY"):
             _append(Path(env["GITHUB_STEP_SUMMARY"]), _summary(result, tally))
+
+
+def read_reports(
+    ctx: typer.Context,
+    metadata_file: Annotated[
+        Path | None, typer.Option(envvar="REGKIT_METADATA_FILE", help="Write the result there, with buildx's keys.")
+    ] = None,
+    image_refs: Annotated[
+        Path | None, typer.Option(envvar="REGKIT_IMAGE_REFS", help="Write the names to pull by there, one a line.")
+    ] = None,
+    digest_file: Annotated[
+        Path | None, typer.Option(envvar="REGKIT_DIGEST_FILE", help="Write the index's digest there.")
+    ] = None,
+    dotenv: Annotated[
+        Path | None, typer.Option(envvar="REGKIT_DOTENV", help="Write variables there, as GitLab's dotenv report.")
+    ] = None,
+) -> Reports:
+    """Read which are wanted; raise UsageError where one can't be written."""
+    del ctx
+    reports = Reports(metadata_file, image_refs, digest_file, dotenv)
+    reports.check()
+    return reports
 
 
 def _metadata(result: PublishResult) -> dict[str, Any]:

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
-from regkit.cli.building import means_of
-from regkit.cli.declared import (
-    AllowDowngrade,
-    Annotations,
-    Attestations,
-    BuildArgs,
-    Builders,
-    CacheFrom,
-    CacheTo,
-    Commit,
-    File,
-    Images,
-    Immutable,
-    NoAliases,
-    Platforms,
-    Secrets,
-    Stage,
-    Tags,
-    Version,
-    ZeroMajor,
-)
-from regkit.cli.looking import (
-    Attesting,
-    KeepOrStrip,
-    Load,
-    LoadPlatform,
-    Preflight,
-    Provenance,
-    Sbom,
-    Test,
-    TestPlatforms,
-    attests_of,
-)
-from regkit.cli.options import lines_of
-from regkit.cli.pages import NoReadme, ReadmeFile, Short, page_of
+from regkit.cli.building import Building, read_building
+from regkit.cli.declared import Images, Platforms
+from regkit.cli.groups import with_groups
+from regkit.cli.options import is_typed
+from regkit.cli.pages import ReadPage, read_page
+from regkit.cli.releasing import Release, read_release
 
 if TYPE_CHECKING:
     from regkit.oci.reference import Reference
-    from regkit.ops.page import Page
     from regkit.ops.plan import PublishSpec
     from regkit.transport.session import Session
+
+
+class Loading(TypedDict):
+    """How `publish_spec` is told which engine gets which image."""
+
+    load: str | None
+    load_platform: str | None
 
 
 class Intermediate(StrEnum):
@@ -62,6 +38,14 @@ class Intermediate(StrEnum):
     tag = "tag"
 
 
+class Engine(StrEnum):
+    """Who takes an image on this machine."""
+
+    docker = "docker"
+    podman = "podman"
+    containerd = "containerd"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the options say: the repositories, and how `publish_spec` is called."""
@@ -69,10 +53,12 @@ class Request:
     names: tuple[str, ...]
     context: Path
     sources: tuple[str, ...]
-    build_args: tuple[str, ...]
+    release: Release
+    building: Building
+    page: ReadPage
+    load: Loading
     options: dict[str, Any]
-    page: Callable[[Sequence[Reference]], Page | None]
-    """Reads the README that goes along to these."""
+    """All the rest."""
 
     @property
     def images(self) -> tuple[Reference, ...]:
@@ -94,9 +80,11 @@ class Request:
             env=os.environ,
             session=session,
             sources=self.sources,
-            build_args=self.build_args,
             own_files=own_files,
             page=self.page(self.images),
+            **self.release,
+            **self.building,
+            **self.load,
             **self.options,
         )
 
@@ -106,6 +94,7 @@ def path(text: str) -> str:
     return text
 
 
+@with_groups
 def read_request(
     ctx: typer.Context,
     context: Annotated[
@@ -116,18 +105,9 @@ def read_request(
     ] = None,
     image: Images = None,
     platform: Platforms = None,
-    version: Version = None,
-    commit: Commit = None,
-    tag: Tags = None,
-    file: File = None,
-    target: Stage = "",
-    build_arg: BuildArgs = None,
-    secret: Secrets = None,
-    cache_from: CacheFrom = None,
-    cache_to: CacheTo = None,
-    attest: Attestations = None,
-    builder: Builders = None,
-    annotation: Annotations = None,
+    *,
+    release: Annotated[Release, read_release],
+    building: Annotated[Building, read_building],
     intermediate: Annotated[
         Intermediate,
         typer.Option(envvar="REGKIT_INTERMEDIATE", help="How platform images are named on the way."),
@@ -139,10 +119,6 @@ def read_request(
         bool,
         typer.Option("--rebuild", envvar="REGKIT_REBUILD", help="Build even if this very source is published."),
     ] = False,
-    immutable: Immutable = True,
-    allow_downgrade: AllowDowngrade = False,
-    no_aliases: NoAliases = False,
-    zero_major: ZeroMajor = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,17 +128,17 @@ def read_request(
             help="Publish what is built already: layouts, archives, tags, digests; '-' reads from stdin.",
         ),
     ] = None,
-    attestations: KeepOrStrip = Attesting.keep,
-    provenance: Provenance = None,
-    sbom: Sbom = None,
-    test: Test = None,
-    test_platform: TestPlatforms = None,
-    preflight: Preflight = True,
-    load: Load = None,
-    load_platform: LoadPlatform = None,
-    readme: ReadmeFile = None,
-    no_readme: NoReadme = False,
-    short: Short = None,
+    load: Annotated[
+        Engine | None,
+        typer.Option(envvar="REGKIT_LOAD", help="Hand the image for this machine to a local engine, before the push."),
+    ] = None,
+    load_platform: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_LOAD_PLATFORM", metavar="PLATFORM", help="Hand over the image for this one instead."
+        ),
+    ] = None,
+    page: Annotated[ReadPage, read_page],
 ) -> Request:
     """Read the options; raise UsageError for more than one context.
 
@@ -170,7 +146,7 @@ def read_request(
     """
     from regkit.errors import UsageError
 
-    places = [*([context] if context and _is_said(ctx, "context") else []), *(more or ())]
+    places = [*([context] if context and is_typed(ctx, "context") else []), *(more or ())]
     if source:
         from regkit.cli.inspect import read_names
 
@@ -182,66 +158,16 @@ def read_request(
         )
     return Request(
         names=tuple(image or ()),
-        page=lambda images: page_of(ctx, images, readme, short, none=no_readme),
         context=Path() if source else Path(context or "."),
         sources=tuple(places) if source else (),
-        build_args=tuple(build_arg or lines_of("REGKIT_BUILD_ARG")),
+        release=release,
+        building=building,
+        page=page,
+        load={"load": load.value if load else None, "load_platform": load_platform},
         options={
             "platforms": platform or (),
-            "version": version,
-            "commit": commit,
-            "tags": tag or (),
-            "file": file,
-            "target": target,
-            "attests": attests_of(attest, provenance, sbom),
-            "means": means_of(ctx, builder, cache_from, cache_to, secret),
-            "annotations": annotation or lines_of("REGKIT_ANNOTATION"),
             "intermediate": intermediate.value,
             "keep_intermediates": keep_intermediate,
             "rebuild": rebuild,
-            "immutable": immutable,
-            "allow_downgrade": allow_downgrade,
-            "aliases": not no_aliases,
-            "zero_major": zero_major,
-            "strip_attestations": attestations is Attesting.strip,
-            "test": test,
-            "test_platforms": test_platform or (),
-            "preflight": preflight,
-            "load": load.value if load else None,
-            "load_platform": load_platform,
         },
     )
-
-
-def with_request(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `read_request` before its own; it takes them as keywords.
-
-    typer reads a command's options from its signature.
-    """
-    context, *own = (
-        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
-    )
-    _, *asked = inspect.signature(read_request, eval_str=True).parameters.values()
-    options = [p.replace(kind=p.KEYWORD_ONLY) for p in (*asked, *own)]
-    command.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
-    return command
-
-
-def _is_said(ctx: typer.Context, name: str) -> bool:
-    """Tell whether a parameter is from the command line."""
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def check_only(ctx: typer.Context, free: Collection[str], why: str) -> None:
-    """Raise UsageError for any parameter on the command line that isn't `free`."""
-    from regkit.errors import UsageError
-
-    for parameter in ctx.command.params:
-        if parameter.name and parameter.name not in free and _is_said(ctx, parameter.name):
-            longest = max(parameter.opts, key=len)
-            name = longest if longest.startswith("-") else parameter.human_readable_name
-            raise UsageError(
-                f"{why}, so {name} can't be given, too",
-                hint="make another plan: regkit plan --out FILE",
-            )
