@@ -118,7 +118,7 @@ def _configs(session: Session, locations: list[Location], platform: Platform | N
 
 
 def _attestations(session: Session, locations: list[Location], platform: Platform | None, view: View) -> None:
-    from regkit.ops.inspect import read_attestations
+    from regkit.ops.attestations import read_attestations
 
     as_json = view is not View.table
     found = [(each, read_attestations(session, each, platform, statements=as_json)) for each in locations]

@@ -11,13 +11,13 @@ from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE, Manifest
+from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
-from regkit.ops.inspect import Entry, choose, parse_config, read_root
+from regkit.ops.inspect import Entry, config_of
+from regkit.ops.resolve import choose, read_root
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
 from regkit.targets.target import Target
-from regkit.targets.verified import read_all
 from regkit.transport.session import Session
 
 _LISTS = frozenset({"config", "history", "rootfs"})
@@ -220,13 +220,11 @@ def _key(platform: Platform | None) -> str:
 
 
 def _image(target: Target, descriptor: Descriptor, manifest: Manifest) -> Image:
-    config: Any = None
-    if manifest.config is not None and manifest.config.media_type.endswith("+json"):
-        try:
-            config = parse_config(read_all(target.fetch(manifest.config), MAX_SIZE), manifest.config.digest)
-        except NotFound as error:
-            raise NotFound(f"the configuration of {manifest.digest} can't be read: {error.message}") from None
-    return Image(descriptor, manifest, config if isinstance(config, dict) else {})
+    try:
+        config = config_of(target, manifest)
+    except NotFound as error:
+        raise NotFound(f"the configuration of {manifest.digest} can't be read: {error.message}") from None
+    return Image(descriptor, manifest, config or {})
 
 
 def _given(descriptor: Descriptor) -> dict[str, str]:

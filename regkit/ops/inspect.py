@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, cast
 
-from regkit.errors import NotFound, ProtocolError, UsageError
-from regkit.oci import mediatype
+from regkit.errors import NotFound, ProtocolError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.graph import MAX_DEPTH
+from regkit.ops.resolve import choose, images_meant, only_entry, read_root
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import read_all
 from regkit.transport.session import Session
-
-IN_TOTO = "application/vnd.in-toto+json"
-"""The media type of a statement about an image."""
-PREDICATE_TYPE = "in-toto.io/predicate-type"
-"""The annotation with which BuildKit says what kind of statement a layer is."""
-MAX_STATEMENT = 64 * 1024 * 1024
-"""The largest statement that is read, in bytes: an SBOM may have ten million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +97,7 @@ def inspect(session: Session, location: Location, platform: Platform | None = No
         if manifest.is_index:
             found = each(lambda child: _entry(target, child), manifest.manifests)
             return Inspection(name, manifest, tuple(found))
-        return Inspection(name, manifest, config=_config(target, manifest))
+        return Inspection(name, manifest, config=config_of(target, manifest))
 
 
 def read_manifest(session: Session, location: Location, platform: Platform | None = None) -> Manifest:
@@ -153,7 +146,7 @@ def read_configs(session: Session, location: Location, platform: Platform | None
     """Read the configuration of each image that `location` names, attestations left out; raise NotFound."""
     with location.open(session) as target:
         root = read_root(target, location)
-        images = _images(str(location), root, platform)
+        images = images_meant(str(location), root, platform)
 
         def read(image: Descriptor) -> Config | None:
             manifest = root if image.digest == root.digest else target.manifest(image.digest)
@@ -162,67 +155,6 @@ def read_configs(session: Session, location: Location, platform: Platform | None
             return None if raw is None else Config(image.digest, image.platform, raw)
 
         return tuple(config for config in each(read, images) if config is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Attestation:
-    """A statement about an image: an SBOM, a provenance. `statement` is None where it wasn't read."""
-
-    image: Digest
-    platform: Platform | None
-    manifest: Digest
-    layer: Descriptor
-    statement: Any = None
-
-    @property
-    def predicate(self) -> str:
-        """What kind of statement it is, as BuildKit annotates it; "" where nobody says."""
-        return self.layer.annotations.get(PREDICATE_TYPE, "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as a JSON object."""
-        return {
-            "image": self.image,
-            "platform": self.platform.to_json() if self.platform else None,
-            "manifest": self.manifest,
-            "predicateType": self.predicate,
-            "digest": self.layer.digest,
-            "size": self.layer.size,
-            "statement": self.statement,
-        }
-
-
-def read_attestations(
-    session: Session, location: Location, platform: Platform | None = None, *, statements: bool = False
-) -> tuple[Attestation, ...]:
-    """List the in-toto statements about each image that `location` names, from its index and from the referrers.
-
-    With `statements` they are read, those of up to 64 MiB.
-    """
-    with location.open(session) as target:
-        root = read_root(target, location)
-        images = {image.digest: image for image in _images(str(location), root, platform)}
-        listed = [(entry.attested, entry.descriptor) for entry in (Entry(child, None) for child in root.manifests)]
-        beside = each(lambda image: [(image, found) for found in target.referrers(image)], images)
-        wanted = dict.fromkeys(
-            (image, found.digest) for image, found in [*listed, *chain.from_iterable(beside)] if image in images
-        )
-
-        def read(pair: tuple[Digest | None, Digest]) -> list[Attestation]:
-            image, digest = images[cast(Digest, pair[0])], pair[1]
-            layers = [layer for layer in target.manifest(digest).layers if layer.media_type == IN_TOTO]
-            return [
-                Attestation(
-                    image.digest,
-                    image.platform,
-                    digest,
-                    layer,
-                    _statement(target, layer) if statements and layer.size <= MAX_STATEMENT else None,
-                )
-                for layer in layers
-            ]
-
-        return tuple(chain.from_iterable(each(read, wanted)))
 
 
 def list_referrers(
@@ -240,19 +172,6 @@ def list_referrers(
             name = choose(str(location), manifest, cast(Platform, platform)).digest if wanted else manifest.digest
         digest = Digest(name)
         return digest, target.referrers(digest, artifact_type)
-
-
-def _images(name: str, manifest: Manifest, platform: Platform | None) -> list[Descriptor]:
-    """Give the images that are meant: those of an index, or the one for a platform, or the one that is named."""
-    if not manifest.is_index:
-        return [manifest.descriptor]
-    if platform is not None:
-        return [choose(name, manifest, platform)]
-    return [
-        child
-        for child in manifest.manifests
-        if child.media_type in mediatype.IMAGES and not (child.platform and child.platform.is_unknown)
-    ]
 
 
 def _grow(target: Target, descriptors: Sequence[Descriptor], depth: int = 0) -> list[Tree]:
@@ -275,13 +194,6 @@ def _grow(target: Target, descriptors: Sequence[Descriptor], depth: int = 0) -> 
     ]
 
 
-def _statement(target: Target, layer: Descriptor) -> Any:
-    try:
-        return json.loads(read_all(target.fetch(layer), MAX_STATEMENT))
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"the attestation {layer.digest} isn't valid JSON") from None
-
-
 def _entry(target: Target, descriptor: Descriptor) -> Entry:
     if not descriptor.is_manifest:
         return Entry(descriptor, None)
@@ -291,16 +203,8 @@ def _entry(target: Target, descriptor: Descriptor) -> Entry:
         return Entry(descriptor, None)
 
 
-def choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
-    """Find the image for a platform, compared after normalising; raise NotFound, and name what there is."""
-    for child in index.manifests:
-        if child.platform is not None and child.platform.normalized == platform.normalized:
-            return child
-    there = ", ".join(str(child.platform) for child in index.manifests if child.platform)
-    raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
-
-
-def _config(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:
+def config_of(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:
+    """Read an image's configuration; None for what has none. Raise NotFound, ProtocolError where it isn't JSON."""
     if manifest.config is None or not manifest.config.media_type.endswith("+json"):
         return None
     document = parse_config(read_all(target.fetch(manifest.config), MAX_SIZE), manifest.config.digest)
@@ -313,17 +217,3 @@ def parse_config(raw: bytes, digest: Digest) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         raise ProtocolError(f"the configuration {digest} isn't valid JSON") from None
-
-
-def read_root(target: Target, location: Location) -> Manifest:
-    """Read the manifest that a location names, or the only one of a layout; raise NotFound, UsageError."""
-    return target.manifest(location.identifier or only_entry(target))
-
-
-def only_entry(target: Target) -> str:
-    """Give the digest of the only thing that a layout lists; raise UsageError where there are more, or none."""
-    roots: tuple[Descriptor, ...] = getattr(target, "roots", ())
-    if len(roots) != 1:
-        names = ", ".join(target.tags()) or "no named one"
-        raise UsageError(f"the layout has {len(roots)} entries", hint=f"name one of them: {names}")
-    return roots[0].digest

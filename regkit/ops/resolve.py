@@ -1,17 +1,19 @@
-"""Resolve: which digest a name stands for, at this moment."""
+"""Resolve: which digest a name stands for, at this moment; which manifest, and which images in it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from regkit.errors import NotFound
+from regkit.errors import NotFound, UsageError
+from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
+from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
-from regkit.ops.inspect import choose, only_entry
 from regkit.targets.local import LocalTarget
 from regkit.targets.location import Location
+from regkit.targets.target import Target
 from regkit.transport.session import Session
 
 
@@ -31,6 +33,42 @@ def resolve(session: Session, location: Location, platform: Platform | None = No
         if platform is None or not found.is_index:
             return found
         return choose(str(location), target.manifest(found.digest), platform)
+
+
+def read_root(target: Target, location: Location) -> Manifest:
+    """Read the manifest that a location names, or the only one of a layout; raise NotFound, UsageError."""
+    return target.manifest(location.identifier or only_entry(target))
+
+
+def only_entry(target: Target) -> str:
+    """Give the digest of the only thing that a layout lists; raise UsageError where there are more, or none."""
+    roots = target.roots if isinstance(target, LocalTarget) else ()
+    if len(roots) != 1:
+        names = ", ".join(target.tags()) or "no named one"
+        raise UsageError(f"the layout has {len(roots)} entries", hint=f"name one of them: {names}")
+    return roots[0].digest
+
+
+def choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
+    """Find the image for a platform, compared after normalising; raise NotFound, and name what there is."""
+    for child in index.manifests:
+        if child.platform is not None and child.platform.normalized == platform.normalized:
+            return child
+    there = ", ".join(str(child.platform) for child in index.manifests if child.platform)
+    raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+
+
+def images_meant(name: str, manifest: Manifest, platform: Platform | None) -> list[Descriptor]:
+    """Give the images that are meant: those of an index, or the one for a platform, or the one that is named."""
+    if not manifest.is_index:
+        return [manifest.descriptor]
+    if platform is not None:
+        return [choose(name, manifest, platform)]
+    return [
+        child
+        for child in manifest.manifests
+        if child.media_type in mediatype.IMAGES and not (child.platform and child.platform.is_unknown)
+    ]
 
 
 def at_digest(location: Location, digest: Digest) -> str:

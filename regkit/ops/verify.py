@@ -15,7 +15,7 @@ from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.oci.platform import Platform
 from regkit.ops.content import BLOB
 from regkit.ops.findings import Finding, disagreeing, inconsistent, miscounted, mixed, name_of, unexpected
-from regkit.ops.inspect import read_root
+from regkit.ops.resolve import read_root
 from regkit.ops.tasks import CONCURRENCY, each
 from regkit.targets.location import Location
 from regkit.targets.target import Target

@@ -12,11 +12,11 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest, canonical_json
 from regkit.oci.platform import Platform
+from regkit.ops.attestations import read_attestations
 from regkit.ops.inspect import (
     inspect,
     inspect_tree,
     list_referrers,
-    read_attestations,
     read_configs,
     read_manifest,
 )
