@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from regkit.errors import (
     AccessDenied,
-    Interrupted,
     NotFound,
     PartlyDone,
     Refused,
     RegkitError,
+    Unavailable,
     UnexpectedStatus,
     VerificationFailed,
 )
@@ -20,14 +20,14 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
-from regkit.oci.reference import Reference
 from regkit.ops.graph import Node
 from regkit.ops.images import Image, Piece
 from regkit.ops.presence import absent_from, lost_from, read_back, shown_by
+from regkit.ops.putback import PutBack, Remover
+from regkit.ops.result import together
 from regkit.ops.settle import Settlement
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
-from regkit.ops.untag import Untagger, by_vendor
 from regkit.ops.versions import Release
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
@@ -42,6 +42,7 @@ class Publication:
         self._session, self.repository = session, repository
         self.index, self.images = index, tuple(images)
         self._pieces = [piece for image in images for piece in image.pieces]
+        self._manifests = {piece.descriptor.digest: piece.manifest for piece in self._pieces}
         self._tags: list[str] = []
         self._names: set[str] = set()
         """The tags under which children were pushed."""
@@ -111,21 +112,38 @@ class Publication:
             names = ", ".join(descriptor.digest for descriptor in lost)
             raise VerificationFailed(f"{self.repository.name} took everything, but doesn't have {names}")
 
-    def tag(self, moves: Iterable[tuple[str, Digest | None]], release: Release | None = None) -> Refused | None:
+    def tag(
+        self, moves: Iterable[tuple[str, Digest | None]], release: Release | None = None, exact: Collection[str] = ()
+    ) -> RegkitError | None:
         """Put tags on the index, one after the other, each with the digest it stands on; then read each back.
 
         With a `release`, its aliases are then settled among all who publish at the same time; where that is lost to
         another one, the Refused that says so is given back. Raise VerificationFailed where a tag doesn't show. What
         stands on the index already isn't written again.
+
+        Where the registry refuses one, those that were written are put back, and its refusal is raised. Once a tag of
+        `exact` stands the release is up: then the others follow, and PartlyDone is given back.
         """
         written: dict[str, Digest | None] = {}
+        refused: dict[str, RegkitError] = {}
+        moves = list(moves)
+        is_up = any(tag in exact and standing == self.index.digest for tag, standing in moves)
         for tag, standing in moves:
             if standing == self.index.digest:
                 self._session.report(TagKept(tag, "it stands there already"))
             else:
-                self._push_index(tag)
+                try:
+                    self._push_index(tag)
+                except (Refused, AccessDenied, UnexpectedStatus) as error:
+                    if not is_up:
+                        raise self._take_back(error, tag, written, exact) from error
+                    refused[tag] = error
+                    continue
+                except Unavailable as error:
+                    raise _halfway(error, written) from None
                 written[tag] = standing
             self._tags.append(tag)
+            is_up = is_up or tag in exact
         settlement = Settlement(self._session, self.repository, self.index, release)
         lost = settlement.run(written)
         for tag, standing in written.items():
@@ -133,56 +151,78 @@ class Publication:
                 self._tags.remove(tag)
             else:
                 self._session.report(TagMoved(tag, self.index.digest, standing))
-        return lost
+        return together(lost, self._unmoved(refused))
+
+    def _take_back(
+        self, error: RegkitError, tag: str, written: Mapping[str, Digest | None], exact: Collection[str]
+    ) -> RegkitError:
+        """Put back what was written before the registry refused a tag; give the error that says what stands where."""
+        hint = _about_alias(tag) if exact and tag not in exact else error.hint
+        kind = AccessDenied if isinstance(error, AccessDenied) else Refused
+        if not written:
+            return kind(error.message, hint=hint)
+        self._session.report(Note(f"{tag} can't be moved: the tags before it are put back", warning=True))
+        back = PutBack(self._session, self.repository, self.index)
+        said = back.run(written)
+        self._tags = [tag for tag in self._tags if tag in back.left or tag not in written]
+        return kind(f"{error.message}; the tags before it are {said}", hint=hint)
+
+    def _unmoved(self, refused: Mapping[str, RegkitError]) -> PartlyDone | None:
+        """Say which tags the registry didn't let be moved to a release that is up."""
+        if not refused:
+            return None
+        for tag, error in refused.items():
+            self._session.report(TagKept(tag, error.message))
+        said = "; ".join(error.message for error in refused.values())
+        names = ", ".join(refused)
+        return PartlyDone(
+            f"the release is up, but {self.repository.name} lacks {names}: {said}", hint=_about_alias(names)
+        )
 
     def remove_intermediates(self, names: Iterable[str]) -> PartlyDone | None:
         """Remove the tags that named children on the way, each by tag; then ask for all that stays.
 
         By the specification's way, else by the vendor's API. A name that stands on anything else isn't ours and stays.
-        Give PartlyDone where the registry can't, or the vendor doesn't.
+        Give PartlyDone where the registry can't, or the vendor doesn't, or nobody answers now: the release is up.
+        Raise VerificationFailed where it isn't whole afterwards.
         """
-        mine = {descriptor.digest for descriptor in self._descriptors}
         candidates = [name for name in names if name not in self._tags]
-        each(self._await_name, [name for name in candidates if name in self._names])
-        standing = zip(candidates, each(self.repository.resolve, candidates), strict=True)
-        leftovers = [name for name, there in standing if there is not None and there.digest in mine]
+        try:
+            leftovers = self._leftovers(candidates)
+        except Unavailable as error:
+            return self._left(candidates, error)
         if not leftovers:
             return None
         self._session.report(StageStarted("clean", f"removing intermediate tags of {self.repository.name}"))
         stuck = self._untag(leftovers)
-        if stuck is not None:
-            return stuck
-        self._restore()
-        self.verify()
-        each(self._read_back, self._tags)
-        return None
+        try:
+            lost, gone = self._gone()
+        except Unavailable as error:
+            return stuck or PartlyDone(
+                f"the release is up, but whether {self.repository.name} still has all of it, now that intermediate "
+                f"tags are removed, can't be asked: {error.message}",
+                hint="the same command again looks, and brings back what is lost",
+            )
+        if lost or gone:
+            self._restore(lost, gone)
+        return stuck
+
+    def _leftovers(self, candidates: Sequence[str]) -> list[str]:
+        """Find the tags that stand on something of this release."""
+        mine = {descriptor.digest for descriptor in self._descriptors}
+        each(self._await_name, [name for name in candidates if name in self._names])
+        standing = zip(candidates, each(self.repository.resolve, candidates), strict=True)
+        return [name for name, there in standing if there is not None and there.digest in mine]
 
     def _untag(self, names: Sequence[str]) -> PartlyDone | None:
-        vendor: Untagger | None = None
-        manifests = {piece.descriptor.digest: piece.manifest for piece in self._pieces}
+        remover = Remover(self._session, self.repository, self._manifests)
         for done, name in enumerate(names):
-            if vendor is None and (refusal := self._refusal(name)) is not None:
-                vendor = by_vendor(self._session, Reference.parse_name(self.repository.name))
-                if vendor is None:
-                    can = isinstance(refusal, AccessDenied)
-                    return self._left(names[done:], refusal) if can else self._stuck(names[done:])
-            if vendor is not None:
-                there = self.repository.resolve(name)
-                try:
-                    vendor.remove(name, manifests.get(there.digest) if there else None)
-                except Interrupted:
-                    raise
-                except RegkitError as error:
-                    return self._left(names[done:], error)
+            error = remover.remove(name)
+            if error is not None:
+                is_final = isinstance(error, Refused) and not remover.by_vendor
+                return self._stuck(names[done:]) if is_final else self._left(names[done:], error)
             self._session.report(TagRemoved(name))
         return None
-
-    def _refusal(self, name: str) -> RegkitError | None:
-        """Remove a tag by the specification's way; give why the registry can't, or lets nobody with this login."""
-        try:
-            return None if self.repository.untag(name) else Refused("it can't remove a tag alone")
-        except AccessDenied as error:
-            return error
 
     def _left(self, names: Sequence[str], error: RegkitError) -> PartlyDone:
         left = ", ".join(names)
@@ -220,18 +260,28 @@ class Publication:
     def _missing(self, wanted: Sequence[Descriptor]) -> list[Descriptor]:
         return absent_from(self.repository, wanted, self._session.report)
 
-    def _restore(self) -> None:
-        """Bring back what a registry took along with a tag."""
-        absent = {descriptor.digest for descriptor in self._missing(self._descriptors)}
-        content = [(piece.descriptor, piece.manifest) for piece in self._pieces]
-        for descriptor, manifest in [*content, (self.index.descriptor, self.index)]:
-            if descriptor.digest in absent:
-                text = f"{self.repository.name} took {descriptor.digest} along with its tag; it is pushed back"
-                self._session.report(Note(text, warning=True))
-                self.repository.push(descriptor, Bytes(manifest.raw))
-        if self.index.digest in absent:
-            for tag in self._tags:
-                self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+    def _gone(self) -> tuple[list[Descriptor], list[str]]:
+        """Look what a registry took along with a tag: content, and tags that show nothing any more.
+
+        One that shows other content was moved by somebody else, and is theirs.
+        """
+        lost = self._missing(self._descriptors)
+        shown = dict(zip(self._tags, each(self.repository.resolve, self._tags), strict=True))
+        if any(there is not None and there.digest == self.index.digest for there in shown.values()):
+            lost = [descriptor for descriptor in lost if descriptor.digest != self.index.digest]  # it only shows late
+        return lost, [tag for tag, there in shown.items() if there is None]
+
+    def _restore(self, lost: Sequence[Descriptor], gone: Sequence[str]) -> None:
+        """Bring that back, the names last; raise VerificationFailed where it doesn't show then."""
+        known = {**self._manifests, self.index.digest: self.index}
+        for descriptor in lost:
+            text = f"{self.repository.name} took {descriptor.digest} along with its tag; it is pushed back"
+            self._session.report(Note(text, warning=True))
+            self.repository.push(descriptor, Bytes(known[descriptor.digest].raw))
+        for tag in gone:
+            self.repository.push(self.index.descriptor, Bytes(self.index.raw), tag)
+        self.verify()
+        each(self._read_back, gone)
 
     def _await_name(self, name: str) -> None:
         """Wait until a name that was just written shows anything; what it is, is looked at afterwards."""
@@ -240,6 +290,21 @@ class Publication:
 
     def _read_back(self, tag: str) -> None:
         read_back(self._session, self.repository, tag, (self.index.digest,), f"{self.repository.name}:{tag}")
+
+
+def _halfway(error: Unavailable, written: Collection[str]) -> Unavailable:
+    """Say what stands already where the registry went away between two tags."""
+    if not written:
+        return error
+    names = ", ".join(written)
+    return Unavailable(
+        f"{error.message}; before that, {names} {'was' if len(written) == 1 else 'were'} moved",
+        hint="the same command again moves the rest",
+    )
+
+
+def _about_alias(names: str) -> str:
+    return f"--no-aliases leaves {names} where it is; else let the registry move it, and run the same command again"
 
 
 def _registry(repository: Repository) -> str:

@@ -168,7 +168,7 @@ class _Release:
                 self._session.report(TagKept(decision.tag, decision.reason))
         publication = self._publications[there.image]
         moves = [(tag, there.standing.get(tag)) for tag in there.moving]
-        lost = publication.tag(moves, self._spec.settled_release)
+        lost = publication.tag(moves, self._spec.settled_release, self._spec.exact_tags)
         if lost is not None and not publication.tags:
             raise lost
         if lost is not None:

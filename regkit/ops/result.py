@@ -96,9 +96,9 @@ def unfinished(
     return PartlyDone(text, hint=hint)
 
 
-def together(error: RegkitError | None, page: RegkitError | None) -> RegkitError | None:
-    """Make one error of what a release lacks, and of what its page lacks; the release's counts."""
-    if error is None or page is None:
-        return error or page
+def together(error: RegkitError | None, more: RegkitError | None) -> RegkitError | None:
+    """Make one error of what a release lacks, and of what it lacks besides, its page say; the first one counts."""
+    if error is None or more is None:
+        return error or more
     kind = Refused if isinstance(error, Refused) else PartlyDone
-    return kind(f"{error.message}; and {page.message}", hint=error.hint or page.hint)
+    return kind(f"{error.message}; and {more.message}", hint=error.hint or more.hint)

@@ -59,16 +59,20 @@ class Publisher:
                 return refusal
 
 
-def race(order: Sequence[str], holds: dict[str, dict[str, Hold]], runs: Callable[[str], bool] = bool) -> None:
+def race(
+    order: Sequence[str],
+    holds: dict[str, dict[str, Hold]],
+    processes: Mapping[str, subprocess.Popen[bytes]] | None = None,
+) -> None:
     """Let the steps go in this order, each when the one before is answered; all have planned before the first.
 
-    Who doesn't run any more comes to no step: that isn't waited for.
+    A process that has ended comes to no step: that isn't waited for.
     """
 
     def comes(name: str, step: str) -> None:
-        is_held = holds[name][step].held.is_set
-        until(lambda: is_held() or not runs(name), f"{name} comes to {step}")
-        assert is_held(), f"{name} ended before it came to {step}"
+        is_held, process = holds[name][step].held.is_set, (processes or {}).get(name)
+        until(lambda: is_held() or (process and process.poll() is not None), f"{name} comes to {step}")
+        assert is_held(), f"{name} ended before it came to {step}: {process and process.communicate()}"
 
     for name in holds:
         comes(name, STEPS[0])
@@ -176,7 +180,7 @@ def test_two_processes(registry: RunningRegistry, tmp_path: Path, order: str) ->
             image = f"{publisher.between.host}/race/app"
             command = ("publish", "--from", publisher.layout, "--image", image, "--version", publisher.version)
             processes[name] = stack.enter_context(started(*command, home=tmp_path))
-        race(order, holds, lambda name: processes[name].poll() is None)
+        race(order, holds, processes)
         said = {name: process.communicate(timeout=60) for name, process in processes.items()}
 
     tags = {tag: digest_of(registry, tag) for tag in registry.tags("race/app")}
