@@ -29,6 +29,7 @@ from regkit.ops.untag import Untagger
 from regkit.ops.versions import version_of
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
+from regkit.vendors.api import configured
 
 MANY = 10
 """How many failures a message names."""
@@ -106,10 +107,7 @@ def remove_tags(
         else:
             groups.setdefault(removal.reference.name, []).append(removal)
     done, failed = 0, dict[str, RegkitError]()
-    work = [
-        _removing(session, group, (registries or {}).get(group[0].reference.registry), force=force)
-        for group in groups.values()
-    ]
+    work = [_removing(session, group, registries or {}, force=force) for group in groups.values()]
     for removing in work:
         _check_immutable(removing)
     for removing in work:
@@ -142,9 +140,11 @@ def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
     raise type(alike)(f"none was removed: {said}", hint=errors[0].hint)
 
 
-def _removing(session: Session, group: Sequence[Removal], said: RegistryConfig | None, *, force: bool) -> RemovedTags:
+def _removing(
+    session: Session, group: Sequence[Removal], registries: Mapping[str, RegistryConfig], *, force: bool
+) -> RemovedTags:
     reference = group[0].reference
-    vendor, api = (said.vendor or "", said.api or "") if said else ("", "")
+    vendor, api = configured(registries, reference.registry)
     untagger = Untagger(session, reference, vendor=vendor, api=api)
     going = {str(each.reference.tag): each.digest for each in group if each.digest is not None}
     if not force:

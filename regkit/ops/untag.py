@@ -15,7 +15,7 @@ from regkit.ops.presence import looks
 from regkit.ops.standin import StandIns
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
-from regkit.vendors.api import VendorApi, connect, recognise
+from regkit.vendors.api import VendorApi, configured, connect, recognise
 from regkit.vendors.capability import ByTag, Capabilities, Untag
 
 _UNKNOWN = (Untag.SPEC, Untag.STAND_IN)
@@ -190,7 +190,7 @@ def by_vendor(session: Session, reference: Reference) -> Untagger | None:
 
     Whose it is, and where its API, is as the session's configuration says.
     """
-    said = session.registries.get(reference.registry)
-    untagger = Untagger(session, reference, vendor=(said and said.vendor) or "", api=(said and said.api) or "")
+    vendor, api = configured(session.registries, reference.registry)
+    untagger = Untagger(session, reference, vendor=vendor, api=api)
     ways = untagger.row.untag if untagger.row else ()
     return untagger if Untag.API in ways or Untag.VERSION in ways else None

@@ -8,7 +8,7 @@ from datetime import datetime
 from regkit.oci.reference import Reference
 from regkit.ops.tasks import each
 from regkit.transport.session import Session
-from regkit.vendors.api import VendorApi, connect
+from regkit.vendors.api import VendorApi, configured, connect
 from regkit.vendors.vendor import VendorTag
 
 
@@ -30,6 +30,6 @@ def tag_dates(session: Session, repository: Reference) -> Mapping[str, datetime]
     Whose it is, and where its API, is as the session's configuration says. Raise UsageError where that isn't known,
     Refused where the registry has no API, and what keeps it from being asked.
     """
-    said = session.registries.get(repository.registry)
-    api = connect(session, repository, vendor=(said and said.vendor) or "", api=(said and said.api) or "")
+    vendor, address = configured(session.registries, repository.registry)
+    api = connect(session, repository, vendor=vendor, api=address)
     return {tag.name: tag.updated for tag in dated_tags(api) if tag.updated is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from regkit.vendors.capability import Capabilities
 from regkit.vendors.find import by_challenges, by_host, named, vendor_of
 
 if TYPE_CHECKING:
-    from regkit.config.spec import Config
+    from regkit.config.spec import Config, RegistryConfig
 
 T = TypeVar("T")
 
@@ -72,6 +73,12 @@ def connect(session: Session, reference: Reference, *, vendor: str = "", api: st
     if api and row.api != api.rstrip("/"):
         session.report(Note(f"the login for {reference.registry} goes to {row.title}'s API at {api}, as configured"))
     return VendorApi(session, reference, row, api or default_base(session, reference.registry, row))
+
+
+def configured(registries: Mapping[str, RegistryConfig], host: str) -> tuple[str, str]:
+    """Give what a configuration says of a registry: its vendor's name, and where its API is; "" for nothing."""
+    said = registries.get(host)
+    return (said.vendor or "", said.api or "") if said else ("", "")
 
 
 def recognise(session: Session, host: str, vendor: str = "") -> Capabilities | None:
