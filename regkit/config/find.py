@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from regkit.errors import UsageError
@@ -32,7 +33,7 @@ def find_config(directory: Path) -> Path | None:
 
 def project_of(file: Path) -> Path:
     """Give the directory of the project that a file is in: the root of its git repository, else the file's own."""
-    here = file.absolute().parent
+    here = Path(os.path.normpath(file.absolute())).parent  # `..` counts as it is written, and no link is followed
     return next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here)
 
 

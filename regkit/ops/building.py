@@ -59,7 +59,7 @@ def built(session: Session, spec: BuildSpec, env: Mapping[str, str]) -> Iterator
 
     count = len(spec.platforms)
     session.report(StageStarted("build", f"building {spec.dockerfile} for {count} platform{'s' if count > 1 else ''}"))
-    logins = _logins(session, spec)
+    logins = logins_for(session, spec)
     with workspace(env) as directory, ExitStack() as stack:
         config = lend(directory / "docker", logins)
         jobs = _jobs(session, spec, env, directory, stack)
@@ -82,6 +82,19 @@ def builders(
     with workspace(env) as directory, ExitStack() as stack:
         jobs = _jobs(session, spec, env, directory, stack)
         yield {platform: job.address for job in jobs for platform in job.spec.platforms}
+
+
+def logins_for(session: Session, spec: BuildSpec) -> dict[str, Login]:
+    """Give, by host, the logins for all that a build reads and writes, at mirrors, too; a builder gets no other."""
+    wanted = []
+    for image in _images_read(spec):
+        wanted.append((image.registry, image.repository))
+        said = session.registries.get(image.registry)
+        for mirror in said.mirrors if said else ():
+            host, _, prefix = mirror.partition("/")
+            wanted.append((host, "/".join(filter(None, (prefix, image.repository)))))
+    found = {host: session.login(host, repository) for host, repository in wanted}
+    return {host: login for host, login in found.items() if login is not None}
 
 
 def native_platform(env: Mapping[str, str], means: Means) -> Platform:
@@ -194,19 +207,6 @@ def _run(session: Session, jobs: Sequence[Job], env: Mapping[str, str], docker_c
         group.stop()
     if failures:
         raise failures[0]
-
-
-def _logins(session: Session, spec: BuildSpec) -> dict[str, Login]:
-    """Give, by host, the logins for what the build reads and writes, at mirrors, too; a builder gets no other."""
-    wanted = []
-    for image in _images_read(spec):
-        wanted.append((image.registry, image.repository))
-        said = session.registries.get(image.registry)
-        for mirror in said.mirrors if said else ():
-            host, _, prefix = mirror.partition("/")
-            wanted.append((host, "/".join(filter(None, (prefix, image.repository)))))
-    found = {host: session.login(host, repository) for host, repository in wanted}
-    return {host: login for host, login in found.items() if login is not None}
 
 
 def _images_read(spec: BuildSpec) -> tuple[Reference, ...]:

@@ -239,15 +239,23 @@ def test_a_pyproject(project: Path, registry: RunningRegistry) -> None:
 def test_what_it_says_of_a_registry_counts_for_every_command(
     project: Path, registry: RunningRegistry, tmp_path: Path
 ) -> None:
-    """A mirror is read from by `inspect`, and a copy writes to the registry itself."""
+    """A mirror is read from by `inspect`, and a copy writes to the registry itself.
+
+    Only a file that is named lets a mirror say what a tag is.
+    """
     output_of(regkit("publish", cwd=project))
     with embedded(tmp_path / "mirrored") as origin:
         write(project, f'[registry."{origin.host}"]\nmirror = "{registry.host}"\nconcurrency = 1\n')
         mine, other = f"{origin.host}/one:1", f"{origin.host}/other:1"
 
-        assert "linux/arm64" in output_of(regkit("inspect", mine, cwd=project))
-        assert origin.requests() == []
-        output_of(regkit("copy", mine, other, cwd=project))
+        mark = registry.mark()
+        assert "MANIFEST_UNKNOWN" in fails(regkit("inspect", mine, cwd=project), 5)
+        assert registry.since(mark) == []
+
+        asked, named = origin.mark(), {"REGKIT_CONFIG": "regkit.toml"}
+        assert "linux/arm64" in output_of(regkit("inspect", mine, cwd=project, env=named))
+        assert origin.since(asked) == []
+        output_of(regkit("copy", mine, other, cwd=project, env=named))
         assert (origin.tags("other"), registry.tags("other")) == (["1"], [])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.support import serving as registry
-from tests.support.command import output_of, regkit
+from tests.support.command import git, output_of, regkit
 from tests.support.vendors.dockerhub import Account, HubDouble, Repository
 from tests.support.vendors.double import serving
 from tests.support.vendors.harbor import HarborDouble
@@ -94,6 +94,32 @@ def test_the_configuration_says_it_all(project: Path, hub: HubDouble) -> None:
     done = regkit("--config", "regkit.toml", "readme", "push", cwd=project, env=logins(CANARY))
     assert output_of(done) == "docker.io/acme/app: updated\n"
     assert (hub.repositories["acme/app"].full, hub.repositories["acme/app"].short) == ("# Page\n", "A line")
+
+
+def test_what_lies_outside_of_the_project_is_shown_to_nobody(project: Path, hub: HubDouble) -> None:
+    """By a path in a file that nobody named, by git's own directory, and by a link, which names what it leads to."""
+    secret = project / "secret"
+    secret.write_text(f"token={CANARY}\n")
+    inner = project / "inner"
+    inner.mkdir()
+    git(inner, "init")
+    (inner / "regkit.toml").write_text('[readme]\nimage = "acme/app"\nfile = "../secret"\n')
+    failed(readme(inner, hub, "push"), 2, "readme.file of ", "leads out of the project", "REGKIT_CONFIG")
+    (inner / "regkit.toml").write_text('[readme]\nimage = "acme/app"\nfile = ".git/config"\n')
+    failed(readme(inner, hub, "diff"), 2, "leads out of the project")
+    (inner / "regkit.toml").unlink()
+    (inner / "README.md").symlink_to(secret)
+    for options in ((), ("--file", "README.md")):
+        for verb in ("push", "diff"):
+            failed(readme(inner, hub, verb, *options), 2, "leads out of the project", "name that file itself")
+    assert hub.sent() == []
+
+    output_of(readme(inner, hub, "push", "--file", "../secret"))
+    (inner / "docs.md").write_text(TEXT)
+    (inner / "README.md").unlink()
+    (inner / "README.md").symlink_to("docs.md")
+    output_of(readme(inner, hub, "push"))
+    assert hub.repositories["acme/app"].full == TEXT
 
 
 def test_a_harbor_by_its_configuration(project: Path) -> None:

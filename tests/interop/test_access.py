@@ -210,7 +210,7 @@ def test_base_image_behind_basic(
     """`FROM` an image that only a login may read: it builds, with `DOCKER_USERNAME` for another registry set as well.
 
     While BuildKit reads the base image, no process has the secret in its arguments, none that we started has it in
-    its environment, and the file that lends it to buildctl is for us alone.
+    its environment, and the file that lends it to buildctl is for us alone, and holds no other login.
     """
     env = {"BUILDKIT_HOST": request.getfixturevalue("builder")}
     with_base, with_ours = ({}, env) if not own_builder else (env, {})  # the other one: it has nothing of it cached
@@ -230,6 +230,7 @@ def test_base_image_behind_basic(
             until(reading.held.is_set, "BuildKit reads the base image", 60)
             arguments, environments = of_all_processes("cmdline"), of_all_processes("environ")
             lent = list((home / ".cache/regkit/run").glob("*/docker/config.json"))
+            hosts = [*json.loads(lent[0].read_text())["auths"]]
             modes = [stat.S_IMODE(path.stat().st_mode) for path in (lent[0].parent, lent[0])]
             holders = [
                 path for path in (home / ".cache").rglob("*") if path.is_file() and has_secret(path.read_bytes())
@@ -240,7 +241,7 @@ def test_base_image_behind_basic(
             assert process.wait(60) == 0, said.read_text()
 
         assert f"{between.host}/app@sha256:" in name
-        assert (holders, modes) == (lent, [0o700, 0o600])
+        assert (holders, modes, hosts) == (lent, [0o700, 0o600], [between.host])
         assert list((home / ".cache/regkit/run").iterdir()) == []
         assert [pid for pid, text in arguments.items() if has_secret(text)] == []
         assert [pid for pid, text in environments.items() if has_secret(text)] == [process.pid]
