@@ -12,9 +12,9 @@ from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.cleaning import Cleaning
 from regkit.ops.cleanup_plan import CleanupPlan
-from regkit.ops.closure import outcomes
 from regkit.ops.guard import TagGuard
 from regkit.ops.removal import RemovedTags
+from regkit.ops.tasks import outcomes
 from regkit.targets.repository import Repository
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from regkit.errors import AccessDenied, Interrupted, NotFound, RegkitError, Unavailable
+from regkit.errors import NotFound, RegkitError, Unavailable
 from regkit.oci import mediatype
 from regkit.oci.annotation import CREATED
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.ops.graph import MAX_DEPTH
-from regkit.ops.tasks import AT_ONCE, each
+from regkit.ops.tasks import outcomes
 from regkit.protocol.referrers import fallback_tag
 from regkit.targets.target import Target
 
@@ -244,22 +244,3 @@ class _Reading:
 
 def _is_image(child: Descriptor) -> bool:
     return child.is_manifest and not (child.platform is not None and child.platform.is_unknown)
-
-
-def outcomes(
-    ask: Callable[[Item], Result], wanted: Iterable[Item], concurrency: int = AT_ONCE
-) -> list[Result | RegkitError]:
-    """Do something for every item, side by side; give what came, or what went wrong with that one.
-
-    Raise AccessDenied and Interrupted: those aren't about one item.
-    """
-
-    def attempt(item: Item) -> Result | RegkitError:
-        try:
-            return ask(item)
-        except (AccessDenied, Interrupted):
-            raise
-        except RegkitError as error:
-            return error
-
-    return each(attempt, wanted, concurrency)

@@ -25,8 +25,8 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
-from regkit.ops.closure import outcomes
 from regkit.ops.presence import looks
+from regkit.ops.tasks import outcomes
 from regkit.ops.untag import Untagger
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository

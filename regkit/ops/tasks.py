@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar, cast
 
+from regkit.errors import AccessDenied, Interrupted, RegkitError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -62,6 +64,25 @@ def each(
         raise
     finally:
         lanes.stop()
+
+
+def outcomes(
+    ask: Callable[[Item], Result], wanted: Iterable[Item], concurrency: int = AT_ONCE
+) -> list[Result | RegkitError]:
+    """Do something for every item, side by side; give what came, or what went wrong with that one.
+
+    Raise AccessDenied and Interrupted: those aren't about one item.
+    """
+
+    def attempt(item: Item) -> Result | RegkitError:
+        try:
+            return ask(item)
+        except (AccessDenied, Interrupted):
+            raise
+        except RegkitError as error:
+            return error
+
+    return each(attempt, wanted, concurrency)
 
 
 class _Lanes(Generic[Item]):
