@@ -13,7 +13,7 @@ from regkit.oci import mediatype
 from regkit.oci.annotation import CREATED
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
-from regkit.ops.closure import Census
+from regkit.ops.census import Census
 from regkit.ops.tasks import outcomes
 from regkit.targets.target import Target
 from regkit.targets.verified import read_all

@@ -11,8 +11,8 @@ from regkit.events import Note, StageStarted
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.ages import image_ages, vendor_ages
+from regkit.ops.census import Census, companion_of, read_census
 from regkit.ops.cleanup_plan import CleanupPlan, ManifestPlan, SavedCleanup, TagPlan
-from regkit.ops.closure import Census, companion_of, read_census
 from regkit.ops.guard import held
 from regkit.ops.retention import Tagged, Verdict, decide, matches, wants_age
 from regkit.ops.unnamed import Unnamed, lost_companions

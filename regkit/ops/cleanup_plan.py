@@ -12,7 +12,7 @@ from regkit.errors import UsageError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
-from regkit.ops.closure import Census
+from regkit.ops.census import Census
 from regkit.ops.saved import SCHEMA, read_plan
 
 _AGAIN = "make the plan anew: regkit cleanup plan --out FILE"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from regkit.oci.digest import Digest
-from regkit.ops.closure import Census, read_census
+from regkit.ops.census import Census, read_census
 from regkit.ops.untag import Guard
 from regkit.targets.repository import Repository
 

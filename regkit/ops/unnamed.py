@@ -13,8 +13,8 @@ from functools import cached_property
 
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
+from regkit.ops.census import Census, Known
 from regkit.ops.cleanup_plan import SavedCleanup
-from regkit.ops.closure import Census, Known
 from regkit.ops.tasks import outcomes
 from regkit.protocol.referrers import fallback_tag
 from regkit.targets.target import Target

@@ -12,7 +12,7 @@ from regkit.oci.annotation import CREATED
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.ops.ages import image_ages
-from regkit.ops.closure import read_census
+from regkit.ops.census import read_census
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from tests.ops.support import add_attestation, add_image, add_index, new_layout

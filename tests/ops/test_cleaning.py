@@ -17,10 +17,10 @@ from regkit.events import Note
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.oci.reference import Reference
+from regkit.ops.census import MAX_UNREAD, companion_of, read_census
 from regkit.ops.cleaning import Cleaning
 from regkit.ops.cleanup import cleanup
 from regkit.ops.cleanup_plan import CleanupPlan
-from regkit.ops.closure import MAX_UNREAD, companion_of, read_census
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.protocol.referrers import fallback_tag

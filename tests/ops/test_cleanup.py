@@ -16,9 +16,9 @@ from regkit.devregistry.quirks.deletion import DELETION
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops import cleanup as cleanup_module
+from regkit.ops.census import Census, Known
 from regkit.ops.cleaning import Cleaning
 from regkit.ops.cleanup import cleanup
-from regkit.ops.closure import Census, Known
 from regkit.ops.removal import RemovedTags
 from regkit.targets.repository import Repository
 from tests.support.repositories import NOW, Drawn, fill, in_process, repositories, standing, there

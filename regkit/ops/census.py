@@ -1,4 +1,4 @@
-"""What a repository's tags refer to: each manifest read once, side by side, and only where its media type has to.
+"""A census: what a repository's tags refer to, each manifest read once, and only where its media type has to.
 
 An index is read; for an image HEAD is enough, unless the census is deep: then all is read that could refer to
 anything, in both directions. What is kept of each manifest is what it refers to, not its bytes: the memory goes with
