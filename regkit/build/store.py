@@ -24,7 +24,6 @@ from regkit.targets.verified import VerifiedSource, read_all
 
 _SCHEME = "unix://"
 _DATABASE = "containerdmeta.db"
-_WORKER = "runc-"
 _CREDENTIALS = struct.Struct("3i")  # a process, its user and group: struct ucred, unix(7)
 _LIMIT = 1.0
 
@@ -80,7 +79,7 @@ def _database(descriptor: Path) -> Path | None:
     """Give the path of an open file, where that is a worker's database, and here the path leads to it, too."""
     try:
         path = descriptor.readlink()
-        if path.name == _DATABASE and path.parent.name.startswith(_WORKER) and path.samefile(descriptor):
+        if path.name == _DATABASE and path.samefile(descriptor):
             return path
     except OSError:
         pass  # closed meanwhile, or not to be seen from here
