@@ -14,9 +14,10 @@ from regkit.cli.options import globals_of, lines_of, refuse_typed
 if TYPE_CHECKING:
     from regkit.build.means import Means
 
-_FOR_A_BUILD = frozenset({"file", "target", "build_arg", "secret", "cache_from", "cache_to"}) | {
+FOR_A_BUILD = frozenset({"file", "target", "build_arg", "secret", "cache_from", "cache_to"}) | {
     *("attest", "provenance", "sbom", "preflight", "rebuild")
 }
+"""Options that say nothing where nothing is built."""
 
 
 class Looking(TypedDict):
@@ -121,7 +122,7 @@ def read_building(
     """
     looked_at: Looking = {"test": test, "test_platforms": test_platform or [], "preflight": preflight}
     if ctx.params.get("source"):
-        idle = _FOR_A_BUILD if test else _FOR_A_BUILD | {"builder"}
+        idle = FOR_A_BUILD if test else FOR_A_BUILD | {"builder"}
         refuse_typed(ctx, idle, "what --from names is built already", "leave it out, or build a CONTEXT without --from")
         means = _means(ctx, builder) if test else None
         return {"file": None, "target": "", "build_args": [], "attests": [], "means": means, **looked_at}

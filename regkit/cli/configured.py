@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from regkit.cli.building import FOR_A_BUILD
 from regkit.cli.keys import is_path, key_of, variables
 from regkit.cli.options import globals_of
 from regkit.cli.output import gathered, write_json
@@ -127,7 +128,9 @@ class Configured(TyperCommand):
         elif "from" not in values:
             base = config.document.path.absolute().parent
             values.setdefault("context", str(base if base != Path.cwd() else Path()))
-        return {str(each.name): values[key_of(each)] for each in self.params if key_of(each) in values}
+        idle = FOR_A_BUILD if "from" in given or "from" in values else ()
+        used = [each for each in self.params if key_of(each) in values and each.name not in idle]
+        return {str(each.name): values[key_of(each)] for each in used}
 
 
 def choose(config: Config, names: list[str]) -> tuple[PublishConfig, ...]:

@@ -81,7 +81,7 @@ def read_readme(file: Path, *, short: str | None = None, base: str = "") -> Read
             data = stream.read(MAX_SIZE + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror}", hint="give the README with --file") from None
+        raise UsageError(f"{file} can't be read: {error.strerror}", hint="name the README's own file") from None
     except UnicodeDecodeError:
         raise UsageError(f"{file} isn't UTF-8") from None
     if len(data) > MAX_SIZE:

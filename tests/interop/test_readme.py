@@ -123,6 +123,23 @@ def test_the_readme_follows_the_release(place: Place) -> None:
     assert place.registry.writes(mark) == []
 
 
+@ONE
+def test_the_readme_follows_a_merge(place: Place) -> None:
+    """As it follows a publish: by the option, or by the configuration; --no-readme leaves it out."""
+    place.configure('[readme]\nfile = "README.md"\n')
+    merge = ("merge", place.layout, "--image", place.name, "--version", "1.2.3")
+
+    output_of(place.run(*merge, "--no-readme"))
+    assert (place.page, place.registry.tags(NAME)) == ("old", ORDER)
+    output_of(place.run(*merge))
+    assert place.page == TEXT
+
+    (place.project / "other.md").write_text("# Another\n")
+    done = json.loads(output_of(place.run(*merge, "--readme", "other.md", "--short", "A line", "--format", "json")))
+    assert done["readme"] == [{"name": place.name, "changed": True}]
+    assert (place.page, place.hub.repositories[NAME].short) == ("# Another\n", "A line")
+
+
 def test_a_readme_that_fails_costs_no_release(place: Place) -> None:
     """Exit 8 with the scope that is missing; the release is whole, and a rerun with the right token sends the page."""
     done = place.publish(secret="pusher")
