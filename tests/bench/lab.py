@@ -17,8 +17,8 @@ from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from tests.bench.measure import Argv
 from tests.support.command import clean_environment
+from tests.support.distance import far_away
 from tests.support.layouts import make_layout
-from tests.support.proxy import far_away
 from tests.support.registries import RunningRegistry, distribution
 
 REGKIT = str(Path(sys.executable).with_name("regkit"))

@@ -6,18 +6,18 @@ import base64
 import json
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.servers import Handler, listening
 
 LEEWAY = 60
 """Distribution takes tokens for this many seconds longer than they say (registry/auth/token/token.go)."""
@@ -104,29 +104,10 @@ def token_service(users: dict[str, str], allow: Allow, lifetime: float = 60.0) -
     """Run a token service on a free port of 127.0.0.1."""
     service = TokenService(users, allow, lifetime)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    class Tokens(Handler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
             status, document = service.issue(self.path, {key.lower(): value for key, value in self.headers.items()})
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name for it
-            """Say nothing: `asked` is the log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    service.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Tokens) as service.host:
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.servers import Handler, listening
 
 MAX_PAGE = 100
 
@@ -122,37 +123,19 @@ D = TypeVar("D", bound=Double)
 def serving(double: D) -> Iterator[D]:
     """Serve a double on a free port of 127.0.0.1."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
+    class Calls(Handler):
+        def take(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = double.serve(Call(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body))
-            self.send_response(answer.status)
-            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
+            self.answer(answer.status, answer.body, answer.headers)
 
-        do_GET = answer  # noqa: N815 - http.server's names
-        do_POST = answer  # noqa: N815
-        do_PUT = answer  # noqa: N815
-        do_PATCH = answer  # noqa: N815
-        do_DELETE = answer  # noqa: N815
+        do_GET = take  # noqa: N815 - http.server's names
+        do_POST = take  # noqa: N815
+        do_PUT = take  # noqa: N815
+        do_PATCH = take  # noqa: N815
+        do_DELETE = take  # noqa: N815
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name for it
-            """Say nothing: `calls` is the log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    double.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Calls) as double.host:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
