@@ -31,10 +31,10 @@ from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
-from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path
+from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path, read_layout
 from regkit.oci.manifest import Manifest, canonical_json
 from regkit.targets.file import File, open_file, size_of
-from regkit.targets.local import bounded, read_layout
+from regkit.targets.local import bounded
 
 UPLOADS = "_uploads"
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})

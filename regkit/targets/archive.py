@@ -12,7 +12,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index
 from regkit.protocol.flow import Bytes, Source
-from regkit.targets.local import LocalTarget, read_layout
+from regkit.targets.local import LocalTarget
 from regkit.targets.tar import TarReader, TarWriter
 from regkit.targets.verified import VerifiedSource
 
@@ -49,7 +49,7 @@ class Archive(LocalTarget):
             marker, index = reader.read(layout.MARKER, MAX_SIZE), reader.read(layout.INDEX, MAX_SIZE)
         except ProtocolError as error:
             raise UsageError(f"{self.path} is a broken OCI image layout: {error}") from None
-        return read_layout(self.path, marker, index)
+        return layout.read_layout(self.path, marker, index)
 
     def _last_members(self) -> Iterable[tuple[str, bytes]]:
         """Give the files that describe the rest, in the order in which they end the archive."""

@@ -23,14 +23,13 @@ from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index, canonical_js
 from regkit.oci.reference import Reference
 from regkit.protocol.flow import Bytes, Source
 from regkit.targets.archive import Archive
-from regkit.targets.local import read_layout
+from regkit.targets.docker_entry import LIST, SavedImage, diff_ids, holds, make
 from regkit.targets.tar import TarReader
 from regkit.targets.verified import read_all
 
 IMAGE_NAME = "io.containerd.image.name"
 """The annotation in which Docker writes an entry's whole name."""
 
-_LIST = "manifest.json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _COMPRESSIONS = ((b"\x1f\x8b", "+gzip"), (b"\x28\xb5\x2f\xfd", "+zstd"))
 _HINT = "such an archive is a tar with a manifest.json, as docker save writes it"
@@ -89,13 +88,13 @@ class DockerArchive(Archive):
 
     def _read_index(self, reader: TarReader) -> Manifest:
         """Read `manifest.json`, and make or find a manifest for each of its entries."""
-        if _LIST not in reader.regions:
+        if LIST not in reader.regions:
             raise UsageError(f"{self.path} isn't an archive of docker save", hint=_HINT)
         roots: list[Descriptor] = []
         try:
-            entries = json.loads(reader.read(_LIST, MAX_SIZE))
+            entries = json.loads(reader.read(LIST, MAX_SIZE))
             if not isinstance(entries, list):
-                raise ProtocolError(f"{_LIST} isn't a list")
+                raise ProtocolError(f"{LIST} isn't a list")
             listed = self._read_layout(reader)
             whole = [(root, self._image_at(root.digest)) for root in listed]
             originals = [m for _, m in self._walk([r.digest for r in listed]) if m.media_type in mediatype.IMAGES]
@@ -112,7 +111,7 @@ class DockerArchive(Archive):
         """Give what an image layout in the same archive lists; nothing where there is none, or a broken one."""
         try:
             marker, index = (reader.read(name, MAX_SIZE) for name in (layout.MARKER, layout.INDEX))
-            return read_layout(self.path, marker, index).manifests
+            return layout.read_layout(self.path, marker, index).manifests
         except (KeyError, ProtocolError, UsageError):
             return ()
 
@@ -120,20 +119,20 @@ class DockerArchive(Archive):
         self, reader: TarReader, entry: object, originals: Iterable[Manifest]
     ) -> tuple[Manifest, list[Reference]]:
         """Find or make an entry's manifest, and read its names."""
-        config, layers, names = _parts(entry)
+        config, layers, names = SavedImage.parse(entry)
         raw = reader.read(_follow(reader, config), MAX_SIZE)
         described = Descriptor.of(mediatype.OCI_CONFIG, raw)
         self._members[described.digest] = _follow(reader, config)
-        contents = _diff_ids(raw, len(layers))
+        contents = diff_ids(raw, len(layers))
         described_layers = [
             self._describe(reader, _follow(reader, name), content)
             for name, content in zip(layers, contents, strict=True)
         ]
-        same = (m for m in originals if _holds(m, described, described_layers))
-        manifest = next(same, None) or _make(described, described_layers)
+        same = (m for m in originals if holds(m, described, described_layers))
+        manifest = next(same, None) or make(described, described_layers)
         if manifest.digest not in self._members:
             self._made[manifest.digest] = manifest.raw
-        return manifest, [reference for reference in map(_parse_name, names) if reference is not None]
+        return manifest, names
 
     def _image_at(self, digest: Digest) -> Manifest | None:
         """Read an image, or the only one of an index that is there as a whole; None for anything else."""
@@ -168,7 +167,7 @@ class DockerArchive(Archive):
             name = root.annotations.get(IMAGE_NAME)
             entries.setdefault(root.digest, []).extend([name] if name else [])
         documents = [self._entry(digest, names) for digest, names in entries.items()]
-        yield _LIST, json.dumps(documents).encode()
+        yield LIST, json.dumps(documents).encode()
         yield from super()._last_members()
 
     def _entry(self, digest: Digest, names: list[str]) -> dict[str, Any]:
@@ -239,63 +238,11 @@ def _name(image: Descriptor, names: Iterable[Reference], same: Iterable[Descript
         yield from listed.values() or (image,)
 
 
-def _parts(entry: object) -> tuple[str, list[str], list[str]]:
-    """Read an entry of `manifest.json`: the members that are configuration and layers, and the image's names."""
-    document = entry if isinstance(entry, dict) else {}
-    config, layers, names = document.get("Config"), document.get("Layers") or [], document.get("RepoTags") or []
-    lists = isinstance(layers, list) and isinstance(names, list)
-    if not isinstance(config, str) or not lists or not all(isinstance(text, str) for text in (*layers, *names)):
-        raise ProtocolError(f"{_LIST} has an entry without Config, Layers or RepoTags of the right kind")
-    return config, layers, names
-
-
 def _follow(reader: TarReader, name: str) -> str:
     """Find a member; through one link, as older Dockers write for a layer that is there twice, and no more."""
     name = posixpath.normpath(name)
     if name in reader.links:
         name = posixpath.normpath(posixpath.join(posixpath.dirname(name), reader.links[name]))
     if name not in reader.regions:
-        raise ProtocolError(f"{_LIST} lists {name!r}, which isn't there")
+        raise ProtocolError(f"{LIST} lists {name!r}, which isn't there")
     return name
-
-
-def _diff_ids(config: bytes, count: int) -> list[Digest | None]:
-    """Give the digests of the layers' contents, as the configuration has them; raise ProtocolError for too few."""
-    document = json.loads(config)
-    rootfs = document.get("rootfs") if isinstance(document, dict) else None
-    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if listed is None:
-        return [None] * count
-    if not isinstance(listed, list) or len(listed) != count:
-        raise ProtocolError(f"an image has {count} layers, but another number of diff_ids in its configuration")
-    try:
-        return [Digest(str(text)) for text in listed]
-    except UsageError as error:
-        raise ProtocolError(f"a configuration has a diff_id that is invalid: {error.message}") from None
-
-
-def _holds(manifest: Manifest, config: Descriptor, layers: list[Descriptor]) -> bool:
-    """Tell whether a manifest says nothing else than `manifest.json`."""
-    try:
-        same_config = manifest.config is not None and manifest.config.digest == config.digest
-        return same_config and [layer.digest for layer in manifest.layers] == [layer.digest for layer in layers]
-    except ProtocolError:
-        return False
-
-
-def _make(config: Descriptor, layers: list[Descriptor]) -> Manifest:
-    document = {
-        "schemaVersion": 2,
-        "mediaType": mediatype.OCI_MANIFEST,
-        "config": config.to_json(),
-        "layers": [layer.to_json() for layer in layers],
-    }
-    return Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
-
-
-def _parse_name(text: str) -> Reference | None:
-    """Read a name in `RepoTags`; None for `<none>:<none>` and whatever else is none."""
-    try:
-        return Reference.parse(text)
-    except UsageError:
-        return None

@@ -13,7 +13,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.protocol.flow import Bytes, Source
 from regkit.targets.file import open_file, size_of, write_atomically
-from regkit.targets.local import LocalTarget, bounded, read_layout
+from regkit.targets.local import LocalTarget, bounded
 
 
 class Layout(LocalTarget):
@@ -72,4 +72,4 @@ class Layout(LocalTarget):
             raise UsageError(f"{self.root} can't be read: {error.strerror}") from None
         except ProtocolError as error:
             raise UsageError(f"{self.root} is a broken OCI image layout: {error}") from None
-        return read_layout(self.root, said, listed)
+        return layout.read_layout(self.root, said, listed)

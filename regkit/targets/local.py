@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, Self
 
-from regkit.errors import ContentMismatch, NotFound, ProtocolError, RegkitError, UsageError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, RegkitError
 from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
@@ -19,7 +18,6 @@ from regkit.protocol.flow import Source, read_bounded
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource
 
-_VERSION = "1.0.0"
 _SHOWN = 20
 """How many names a hint lists."""
 
@@ -302,20 +300,6 @@ def _children(manifest: Manifest) -> tuple[Descriptor, ...]:
         return manifest.manifests
     except ProtocolError:
         return ()
-
-
-def read_layout(where: object, marker: bytes, index: bytes) -> Manifest:
-    """Read a layout's two files; raise UsageError where they aren't."""
-    try:
-        said = json.loads(marker)
-        manifest = Manifest.parse(index, mediatype.OCI_INDEX)
-        _ = manifest.manifests
-    except (ValueError, RecursionError, ProtocolError) as error:
-        raise UsageError(f"{where} is a broken OCI image layout: {error}") from None
-    version = said.get("imageLayoutVersion") if isinstance(said, dict) else None
-    if version != _VERSION:
-        raise UsageError(f"{where} is an OCI image layout of the unknown version {version!r}")
-    return manifest
 
 
 def bounded(stream: BinaryIO, what: str) -> bytes:
