@@ -6,6 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 from regkit.errors import AccessDenied, Interrupted, RegkitError
@@ -24,33 +25,42 @@ HEAVY = 4
 way."""
 
 
-def each(
-    work: Callable[[Item], Result],
+def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int = CONCURRENCY) -> list[Result]:
+    """Do `work` for every item, side by side; give the results in the items' order.
+
+    The first error wins: nothing new is begun, what runs ends by itself, then it is raised. Ctrl-C doesn't wait for
+    what runs: aborting the session ends that.
+    """
+    return each_in_lanes(lambda item, _: work(item), items, concurrency, is_heavy=lambda _: False)
+
+
+def each_in_lanes(
+    work: Callable[[Item, Callable[[], None]], Result],
     items: Iterable[Item],
     concurrency: int = CONCURRENCY,
     *,
-    is_heavy: Callable[[Item], bool] = lambda _: False,
+    is_heavy: Callable[[Item], bool],
 ) -> list[Result]:
-    """Do `work` for every item, side by side; give the results in the items' order.
+    """Do as `each` does, where some items are heavy: of those `HEAVY` are under way at once, beside the others.
 
-    Of the heavy ones `HEAVY` are under way at once, beside the others. The first error wins: nothing new is begun, what
-    runs ends by itself, then it is raised. Ctrl-C doesn't wait for what runs: aborting the session ends that.
+    `work` is given what it may call when all that's left of an item is waiting: then the next heavy one begins.
     """
     todo = list(items)
     if len(todo) < 2:
-        return [work(item) for item in todo]
+        return [work(item, _nothing) for item in todo]
     lanes = _Lanes(enumerate(todo), is_heavy)
     done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
 
     def worker() -> None:
         while (taken := lanes.take()) is not None:
             index, item = taken
+            make_room = partial(lanes.make_room, index)
             try:
-                done.put((index, work(item), None))
+                done.put((index, work(item, make_room), None))
             except BaseException as error:
                 lanes.stop()
                 done.put((index, None, error))
-            lanes.give_back(index)
+            make_room()
 
     # Daemons: an interpreter that ends, as after Ctrl-C, waits for none of them.
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(concurrency, len(todo)))]
@@ -92,28 +102,39 @@ class _Lanes(Generic[Item]):
         self._heavy: deque[tuple[int, Item]] = deque()
         self._light: deque[tuple[int, Item]] = deque()
         self._running: set[int] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         for index, item in items:
             (self._heavy if is_heavy(item) else self._light).append((index, item))
 
     def take(self) -> tuple[int, Item] | None:
-        """Give the next; None where there is none, or only heavy ones that those take who do heavy ones now."""
-        with self._lock:
-            if self._heavy and len(self._running) < HEAVY:
-                self._running.add(self._heavy[0][0])
-                return self._heavy.popleft()
-            return self._light.popleft() if self._light else None
+        """Give the next, when there is room for it; None where there is none."""
+        with self._changed:
+            while self._heavy or self._light:
+                if self._heavy and len(self._running) < HEAVY:
+                    self._running.add(self._heavy[0][0])
+                    return self._heavy.popleft()
+                if self._light:
+                    return self._light.popleft()
+                self._changed.wait()
+            self._changed.notify_all()
+            return None
 
-    def give_back(self, index: int) -> None:
-        """Make room."""
-        with self._lock:
+    def make_room(self, index: int) -> None:
+        """Let the next heavy one begin."""
+        with self._changed:
             self._running.discard(index)
+            self._changed.notify()
 
     def stop(self) -> None:
         """Give nothing any more."""
-        with self._lock:
+        with self._changed:
             self._heavy.clear()
             self._light.clear()
+            self._changed.notify_all()
+
+
+def _nothing() -> None:
+    """Make room where there is only one."""
 
 
 def ahead(work: Callable[[], Result]) -> Callable[[], Result]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from regkit.events import ContentExists, Note
 from regkit.oci.descriptor import Descriptor
 from regkit.ops.graph import Graph, Node
 from regkit.ops.presence import absent_from
-from regkit.ops.tasks import AT_ONCE, each
+from regkit.ops.tasks import AT_ONCE, each, each_in_lanes
 from regkit.protocol.flow import Bytes
+from regkit.targets.counted import CountedSource
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
@@ -50,7 +51,7 @@ class Transfer:
         """Bring blobs over, side by side; give those that were sent."""
         shared = each(self._is_shared, blobs)
         sent = [blob for blob, is_shared in zip(blobs, shared, strict=True) if not is_shared]
-        each(self._send, sent, is_heavy=lambda blob: blob.size > _HEAVY)
+        each_in_lanes(self._send, sent, is_heavy=lambda blob: blob.size > _HEAVY)
         return sent
 
     def _is_shared(self, blob: Descriptor) -> bool:
@@ -67,9 +68,12 @@ class Transfer:
             return True
         return False
 
-    def _send(self, blob: Descriptor) -> None:
-        """Stream a blob; no file is written on the way."""
-        self._destination.push(blob, self._source.fetch(blob))
+    def _send(self, blob: Descriptor, make_room: Callable[[], None]) -> None:
+        """Stream a blob; no file is written on the way.
+
+        A registry may take long to put away what it got: another blob is sent meanwhile.
+        """
+        self._destination.push(blob, CountedSource(self._source.fetch(blob), ended=make_room))
 
     def bring_manifests(self, graph: Graph, absent: Sequence[Node], named: Sequence[Node] = ()) -> None:
         """Push what is absent by digest, level by level; `named` roots get there by their names, afterwards.

@@ -13,20 +13,29 @@ STEP = 1024 * 1024
 
 
 class CountedSource:
-    """`source`, telling `progress` how many bytes have been read; from 0 on each time that it is opened."""
+    """`source`, telling `progress` how many bytes have been read, from 0 on each time that it is opened.
 
-    def __init__(self, source: Source, progress: Callable[[int], None]) -> None:
-        self._source, self._progress = source, progress
+    `ended` is called when a reader comes to the end.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._source, self._progress, self._ended = source, progress, ended
         self.size = source.size
 
     def open(self) -> BinaryIO:
         """Open it from its beginning."""
-        return cast(BinaryIO, _Counted(self._source.open(), self._progress))
+        return cast(BinaryIO, _Counted(self._source.open(), self._progress, self._ended))
 
 
 class _Counted(io.BufferedIOBase):
-    def __init__(self, stream: BinaryIO, progress: Callable[[int], None]) -> None:
-        self._stream, self._progress = stream, progress
+    def __init__(self, stream: BinaryIO, progress: Callable[[int], None], ended: Callable[[], None]) -> None:
+        self._stream, self._progress, self._ended = stream, progress, ended
         self._some = getattr(stream, "read1", stream.read)
         self._done = self._told = 0
 
@@ -48,4 +57,6 @@ class _Counted(io.BufferedIOBase):
         if self._done - self._told >= STEP:
             self._told = self._done
             self._progress(self._done)
+        if not data:
+            self._ended()
         return data

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
-from regkit.ops.tasks import HEAVY, ahead, each
+from regkit.ops.tasks import HEAVY, ahead, each, each_in_lanes
 
 
 def test_results_come_in_the_items_order() -> None:
@@ -90,7 +91,7 @@ def test_few_heavy_ones_at_once() -> None:
     lock = threading.Lock()
     running, most, light = 0, 0, threading.Semaphore(0)
 
-    def work(item: int) -> int:
+    def work(item: int, _: Callable[[], None]) -> int:
         nonlocal running, most
         if item % 2:
             light.release()
@@ -104,7 +105,7 @@ def test_few_heavy_ones_at_once() -> None:
         gate.wait(10)
         return item
 
-    done = ahead(lambda: each(work, range(4 * HEAVY), is_heavy=lambda item: item % 2 == 0))
+    done = ahead(lambda: each_in_lanes(work, range(4 * HEAVY), is_heavy=lambda item: item % 2 == 0))
     for _ in range(2 * HEAVY):
         assert light.acquire(timeout=10)  # while the first heavy ones still wait
     for _ in range(2):
@@ -119,11 +120,24 @@ def test_heavy_ones_end_with_the_first_error() -> None:
     """An error lets nothing heavy begin any more."""
     begun = []
 
-    def work(item: int) -> None:
+    def work(item: int, _: Callable[[], None]) -> None:
         begun.append(item)
         raise ValueError(item)
 
     with pytest.raises(ValueError, match=r"\d"):
-        each(work, range(10 * HEAVY), 1, is_heavy=lambda _: True)
+        each_in_lanes(work, range(10 * HEAVY), 1, is_heavy=lambda _: True)
 
     assert begun == [0]
+
+
+def test_a_heavy_one_that_only_waits_makes_room() -> None:
+    """All of them begin, where each says that nothing is left of it but waiting."""
+    count = 3 * HEAVY
+    gate = threading.Barrier(count)
+
+    def work(item: int, make_room: Callable[[], None]) -> int:
+        make_room()
+        gate.wait(10)
+        return item
+
+    assert each_in_lanes(work, range(count), count, is_heavy=lambda _: True) == list(range(count))

@@ -55,6 +55,22 @@ def test_pieces_that_come_are_not_waited_for() -> None:
     assert inner.closed
 
 
+def test_the_end_is_told() -> None:
+    """When a reader finds nothing more, and not when it has the last byte; each time that it's read."""
+    ends: list[str] = []
+    source = CountedSource(Bytes(DATA), ended=lambda: ends.append("end"))
+
+    with source.open() as stream:
+        assert stream.read(len(DATA)) == DATA
+        assert ends == []
+        assert stream.read(1) == b""
+    assert ends == ["end"]
+    with source.open() as stream:
+        assert b"".join(iter(lambda: stream.read1(STEP), b"")) == DATA  # type: ignore[attr-defined]
+
+    assert ends == ["end"] * 2
+
+
 def test_a_large_blob_is_told_while_it_is_sent() -> None:
     """What is on its way grows, and ends with its arrival; a small blob only arrives."""
     with serving() as served:
