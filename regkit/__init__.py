@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from regkit.ops.inspect import Inspection as Inspection
     from regkit.ops.inspect import inspect as inspect
     from regkit.ops.plan import Plan as Plan
-    from regkit.ops.plan import PublishSpec as PublishSpec
     from regkit.ops.publish import plan as plan
     from regkit.ops.publish import publish as publish
     from regkit.ops.request import publish_spec as publish_spec
     from regkit.ops.resolve import resolve as resolve
     from regkit.ops.result import PublishResult as PublishResult
+    from regkit.ops.spec import PublishSpec as PublishSpec
     from regkit.ops.tags import list_tags as list_tags
     from regkit.ops.tags import plan_removal as plan_removal
     from regkit.ops.tags import remove_tags as remove_tags
@@ -104,11 +104,12 @@ _HOMES = {
     ),
     "regkit.ops.index_source": ("IndexSource",),
     "regkit.ops.inspect": ("Inspection", "inspect"),
-    "regkit.ops.plan": ("Plan", "PublishSpec"),
+    "regkit.ops.plan": ("Plan",),
     "regkit.ops.publish": ("plan", "publish"),
     "regkit.ops.request": ("publish_spec",),
     "regkit.ops.result": ("PublishResult",),
     "regkit.ops.resolve": ("resolve",),
+    "regkit.ops.spec": ("PublishSpec",),
     "regkit.ops.tags": ("list_tags", "plan_removal", "remove_tags", "set_tags"),
     "regkit.ops.verify": ("Verification", "verify"),
     "regkit.targets.archive": ("Archive",),

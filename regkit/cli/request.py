@@ -20,7 +20,7 @@ from regkit.cli.releasing import Release, read_release
 
 if TYPE_CHECKING:
     from regkit.oci.reference import Reference
-    from regkit.ops.plan import PublishSpec
+    from regkit.ops.spec import PublishSpec
     from regkit.transport.session import Session
 
 

@@ -23,10 +23,10 @@ from regkit.ops.graph import Node
 from regkit.ops.images import Image
 from regkit.ops.looking import Looking
 from regkit.ops.places import destination_name
-from regkit.ops.plan import PublishSpec, intermediate_tag
 from regkit.ops.presence import lost_from, read_back
 from regkit.ops.records import Record, write_record
 from regkit.ops.source import short_commit
+from regkit.ops.spec import PublishSpec, intermediate_tag
 from regkit.ops.tasks import each
 from regkit.ops.transfer import Transfer
 from regkit.protocol.flow import Bytes

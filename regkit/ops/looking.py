@@ -14,7 +14,7 @@ from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.building import Built, builders, native_platform
 from regkit.ops.images import Content
-from regkit.ops.plan import PublishSpec
+from regkit.ops.spec import PublishSpec
 from regkit.ops.tasks import ahead
 from regkit.transport.session import Session
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 from regkit.errors import Refused, UsageError
 from regkit.oci.annotation import Annotation
 from regkit.oci.reference import Reference
-from regkit.ops.plan import Destination, Plan, PublishSpec
+from regkit.ops.plan import Destination, Plan
 from regkit.ops.request import parse_images, publish_spec
 from regkit.ops.saved import read_plan
+from regkit.ops.spec import PublishSpec
 from regkit.ops.versions import TagDecision, parse_release
 from regkit.transport.session import Session
 

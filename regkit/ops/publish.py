@@ -14,10 +14,11 @@ from regkit.ops.admission import Admission, admit
 from regkit.ops.building import built
 from regkit.ops.images import Content, Origin
 from regkit.ops.looking import Looking
-from regkit.ops.plan import Destination, Plan, PublishSpec, State, plan_publish
+from regkit.ops.plan import Destination, Plan, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
 from regkit.ops.result import Published, PublishResult, together, unfinished
+from regkit.ops.spec import PublishSpec
 from regkit.ops.tasks import CONCURRENCY, ahead, each
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session

@@ -19,8 +19,8 @@ from regkit.ops.checks import Checks
 from regkit.ops.described import EPOCH, describe, epoch
 from regkit.ops.entries import fits
 from regkit.ops.images import Content, Origin, read_location
-from regkit.ops.plan import PublishSpec
 from regkit.ops.source import detect, short_commit
+from regkit.ops.spec import PublishSpec
 from regkit.ops.tasks import each
 from regkit.ops.versions import parse_release
 from regkit.transport.session import Session

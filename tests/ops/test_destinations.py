@@ -13,10 +13,10 @@ import pytest
 from regkit.build.spec import BuildSpec
 from regkit.devregistry.app import DevRegistry
 from regkit.errors import AccessDenied, PartlyDone, Refused, Unavailable
-from regkit.ops.plan import PublishSpec
 from regkit.ops.publish import plan, publish
 from regkit.ops.request import publish_spec
 from regkit.ops.result import PublishResult
+from regkit.ops.spec import PublishSpec
 from regkit.protocol.flow import Request, Response
 from regkit.targets.repository import Repository
 from tests.ops.support import Served, Undeletable, attested_layout, serving

@@ -15,7 +15,8 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
 from regkit.oci.platform import parse_platforms
 from regkit.oci.reference import Reference
-from regkit.ops.plan import PublishSpec, State, plan_publish
+from regkit.ops.plan import State, plan_publish
+from regkit.ops.spec import PublishSpec
 from regkit.ops.versions import parse_release
 
 COMMIT = "8f3c2b1a9d7e6f5c4b3a29181716151413121110"
