@@ -13,7 +13,7 @@ from regkit.errors import NotFound
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.tasks import each
-from regkit.ops.versions import Release, decide_tags, line_of, version_of, version_said
+from regkit.ops.versions import Release, decide_tags, line_of, standing_versions, version_of, version_said
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
@@ -62,8 +62,7 @@ def _of_release(
 ) -> Iterable[Explanation]:
     there = [tag for tag in release.tags if tag in tags]
     manifests = dict(zip(there, each(repository.manifest, there), strict=True))
-    said = {tag: version_said(manifests[tag]) for tag in release.aliases if tag in manifests}
-    decided = decide_tags(release, tags, {tag: version for tag, version in said.items() if version is not None})
+    decided = decide_tags(release, tags, standing_versions(release, manifests))
     if asked is not None and asked not in release.tags:
         yield Explanation(asked, "untouched", f"{release.exact} has only the tags {', '.join(release.tags)}")
     for decision in decided:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from semver import Version
-
 from regkit.errors import Refused
-from regkit.oci.annotation import SOURCE_DIGEST, VERSION
+from regkit.oci.annotation import SOURCE_DIGEST
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
@@ -18,7 +16,7 @@ from regkit.oci.reference import Reference
 from regkit.ops.checks import Checks
 from regkit.ops.described import DESCRIBED
 from regkit.ops.spec import PublishSpec
-from regkit.ops.versions import TagDecision, decide_tags
+from regkit.ops.versions import TagDecision, decide_tags, standing_versions
 
 if TYPE_CHECKING:
     from regkit.ops.page import PageState
@@ -199,15 +197,9 @@ def _decide(spec: PublishSpec, state: State) -> tuple[TagDecision, ...]:
     release = None if spec.tags else spec.release
     if release is None:
         return tuple(TagDecision(tag, moves=True, reason="asked for") for tag in spec.wanted_tags)
-    decided = decide_tags(release, state.tags, _standing_versions(spec, state), allow_downgrade=spec.allow_downgrade)
+    standing = standing_versions(release, state.manifests)
+    decided = decide_tags(release, state.tags, standing, allow_downgrade=spec.allow_downgrade)
     return tuple(decision for decision in decided if decision.tag in spec.wanted_tags)
-
-
-def _standing_versions(spec: PublishSpec, state: State) -> dict[str, Version]:
-    """Tell on which version each alias stands, as its index says."""
-    aliases = spec.release.aliases if spec.release else ()
-    said = {tag: state.manifests[tag].annotations.get(VERSION, "") for tag in aliases if tag in state.manifests}
-    return {tag: Version.parse(text) for tag, text in said.items() if Version.is_valid(text)}
 
 
 def _reusable(spec: PublishSpec, state: State) -> tuple[Manifest | None, str]:

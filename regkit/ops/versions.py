@@ -79,19 +79,19 @@ def decide_tags(
 ) -> tuple[TagDecision, ...]:
     """Decide, in order, which tags a release moves: an alias only where no higher final version of its line exists.
 
-    `taken` are the tags that exist; `standing` says on which version an alias stands, as its index tells, since the
-    tag of that version may be gone.
+    `taken` are the tags that exist; `standing` says on which final version an alias stands, as its index tells, since
+    the tag of that version may be gone.
     """
     version = release.version
     if version is None:
         return (TagDecision(release.exact, moves=True, reason="the name of the ref"),)
-    names, said = tuple(taken), [v for v in standing.values() if not v.prerelease]
+    names = tuple(taken)
     decisions = []
     for tag in release.tags:
         if tag == release.exact:
             decisions.append(TagDecision(tag, moves=True, reason="the version itself"))
             continue
-        line = [*line_of(tag, names).values(), *(v for v in said if _in_line(tag, v))]
+        line = [*line_of(tag, names).values(), *(v for v in standing.values() if _in_line(tag, v))]
         highest = max(line, default=version)
         moves = highest <= version or allow_downgrade
         if highest > version:
@@ -113,6 +113,12 @@ def version_said(manifest: Manifest) -> Version | None:
     text = manifest.annotations.get(VERSION, "")
     version = Version.parse(text) if Version.is_valid(text) else None
     return None if version is None or version.prerelease else version
+
+
+def standing_versions(release: Release, manifests: Mapping[str, Manifest]) -> dict[str, Version]:
+    """Tell on which final version each of a release's aliases stands, as the index under it says."""
+    said = {tag: version_said(manifests[tag]) for tag in release.aliases if tag in manifests}
+    return {tag: version for tag, version in said.items() if version is not None}
 
 
 def _in_line(alias: str, version: Version) -> bool:
