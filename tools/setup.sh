@@ -72,6 +72,8 @@ check_test() {
     need_package podman podman
     have containerd || unpacked+=(containerd/containerd)
     have ctr || unpacked+=(containerd/ctr)
+    have dockerd || unpacked+=(docker.io/dockerd)
+    have docker || unpacked+=(docker.io/docker)
     need_package rootlesskit rootlesskit
     need_package newuidmap uidmap
     have docker-registry || unpacked+=(docker-registry/docker-registry)
@@ -162,7 +164,7 @@ unpack() { # PACKAGE/COMMAND
     local package=${1%/*} command=${1#*/}
     say "Unpacking $command from Debian's package $package into .tools/bin, without installing the package."
     (cd "$scratch" && quietly apt-get -o APT::Sandbox::User=root download "$package")
-    dpkg-deb --fsys-tarfile "$scratch/$package"_*.deb | tar -xO --wildcards "*/bin/$command" >"$scratch/$command"
+    dpkg-deb --fsys-tarfile "$scratch/$package"_*.deb | tar -xO --wildcards "*bin/$command" >"$scratch/$command"
     install -D "$scratch/$command" ".tools/bin/$command"
 }
 

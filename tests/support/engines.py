@@ -33,15 +33,18 @@ class Engine:
 
     def images(self) -> dict[str, str]:
         """Give the images' names, each with its architecture."""
+        if self.name == "docker":
+            listed = output_of(peer("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", env=self.env)).split()
+            return {name: self._architecture(name) for name in listed}
         if self.name == "podman":
-            listed = json.loads(output_of(peer("podman", "images", "--format", "json", env=self.env)))
-            names = [name for image in listed for name in image["Names"]]
-            return {name: self._podman_architecture(name) for name in names}
+            found = json.loads(output_of(peer("podman", "images", "--format", "json", env=self.env)))
+            names = [name for image in found for name in image["Names"]]
+            return {name: self._architecture(name) for name in names}
         lines = output_of(peer("ctr", "images", "ls", env=self.env)).splitlines()[1:]
         return {line.split()[0]: line.split("linux/")[1].split()[0] for line in lines}
 
-    def _podman_architecture(self, name: str) -> str:
-        asked = ("podman", "image", "inspect", "--format", "{{.Architecture}}", name)
+    def _architecture(self, name: str) -> str:
+        asked = (self.name, "image", "inspect", "--format", "{{.Architecture}}", name)
         return output_of(peer(*asked, env=self.env)).strip()
 
 
@@ -60,23 +63,45 @@ def containerd(root: Path) -> Iterator[Engine]:
     root.mkdir(parents=True)
     config = root / "config.toml"
     config.write_text(_CONTAINERD.format(root=root))
-    env = clean_environment(root)
+    with _running(root, "containerd", "--config", str(config)):
+        own = {"CONTAINERD_ADDRESS": f"{root}/s"}
+        until(lambda: peer("ctr", "version", env=own).returncode == 0, "containerd answers", _LIMIT)
+        yield Engine("containerd", own)
+
+
+@contextmanager
+def docker(root: Path) -> Iterator[Engine]:
+    """Run a Docker daemon below `root`, whose path has to be short enough for a socket; it has no network."""
+    root.mkdir(parents=True)
+    places = ("--data-root", f"{root}/d", "--exec-root", f"{root}/e", "--pidfile", f"{root}/p")
+    own = {"DOCKER_HOST": f"unix://{root}/s"}
+    with _running(
+        root,
+        "dockerd",
+        *places,
+        "--host",
+        own["DOCKER_HOST"],
+        "--storage-driver",
+        "vfs",
+        "--iptables=false",
+        "--bridge=none",
+    ):
+        until(lambda: peer("docker", "version", env=own).returncode == 0, "the Docker daemon answers", _LIMIT)
+        yield Engine("docker", own)
+
+
+@contextmanager
+def _running(root: Path, *command: str) -> Iterator[None]:
     with (
         (root / "log").open("wb") as log,
         subprocess.Popen(
-            ["containerd", "--config", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(root)
         ) as process,
     ):
         try:
-            own = {"CONTAINERD_ADDRESS": f"{root}/s"}
-            until(
-                lambda: (root / "s").exists() and peer("ctr", "version", env=own).returncode == 0,
-                "containerd answers",
-                _LIMIT,
-            )
-            yield Engine("containerd", own)
+            yield
         finally:
             process.terminate()
 
 
-ENGINES = {"podman": podman, "containerd": containerd}
+ENGINES = {"podman": podman, "containerd": containerd, "docker": docker}
