@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from regkit.errors import Interrupted, RegkitError, Unavailable
+from regkit.errors import Interrupted, Refused, RegkitError, Unavailable
 from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
 from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
@@ -106,6 +106,8 @@ class _Release:
         self._up: list[Published] = []
         self._unsettled: Failures = {}
         """What is up, but not as it was asked for."""
+        self._lost: set[Reference] = set()
+        """Where tags went to others who published at the same time."""
 
     def run(self) -> PublishResult:
         """Bring all content everywhere, then the names, each stage to all that are still with us."""
@@ -170,6 +172,8 @@ class _Release:
         publication = self._publications[there.image]
         moves = [(tag, there.standing.get(tag)) for tag in there.moving]
         lost = publication.tag(moves, self._spec.settled_release, self._spec.exact_tags)
+        if isinstance(lost, Refused):
+            self._lost.add(there.image)
         if lost is not None and not publication.tags:
             raise lost
         if lost is not None:
@@ -180,8 +184,9 @@ class _Release:
     def _clean(self, there: Destination) -> None:
         names = () if self._plan.keep_intermediates else self._plan.intermediates.values()
         stuck = self._publications[there.image].remove_intermediates(names)
-        if stuck is not None:
-            self._unsettled.setdefault(there.image, stuck)
+        both = together(self._unsettled.get(there.image), stuck)
+        if both is not None:
+            self._unsettled[there.image] = both
 
     def _show_page(self) -> tuple[tuple[Comparison, ...], RegkitError | None]:
         """Show the README where the release is up; what goes wrong with it costs no release."""
@@ -198,17 +203,19 @@ class _Release:
             tags = publication.tags if publication else ()
             lacking = ", ".join(tag for tag in self._moving(image) if tag not in tags) or "nothing but the cleaning up"
             said.append(f"{image.name} lacks {lacking} ({error.message})")
-        said += [error.message for error in self._unsettled.values()]
+        said += [error.message.removeprefix("the release is up, but ") for error in self._unsettled.values()]
         up = [published.image.name for published in self._up]
-        errors = [*self._failed.values(), *self._unsettled.values()]
-        return unfinished(up, said, errors, self._hint())
+        return unfinished(up, said, self._hint(), lost=self._lost >= self._failed.keys() | self._unsettled.keys())
 
-    def _hint(self) -> str | None:
-        if not self._failed:
-            return next((error.hint for error in self._unsettled.values()), None)
-        if self._spec.build is not None and not self._spec.exact_tags:
-            return "the same command again finishes it"
-        return "the same command again finishes it with the same digests, and without a build"
+    def _hint(self) -> str:
+        """Say what each of them needs, and then whether a rerun finishes the rest."""
+        errors = [*self._failed.values(), *self._unsettled.values()]
+        hints = [error.hint for error in errors if error.hint and not isinstance(error, Unavailable)]
+        if any(not isinstance(error, Refused) for error in self._failed.values()):
+            built = self._spec.build is not None and not self._spec.exact_tags
+            same = "" if built else " with the same digests, and without a build"
+            hints.append(f"the same command again finishes it{same}")
+        return "; ".join(dict.fromkeys(hints))
 
     def _moving(self, image: Reference) -> tuple[str, ...]:
         planned = (there.moving for there in self._plan.destinations if there.image == image)

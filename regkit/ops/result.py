@@ -84,16 +84,12 @@ class PublishResult:
         }
 
 
-def unfinished(
-    up: Sequence[str], said: Sequence[str], errors: Sequence[RegkitError], hint: str | None
-) -> RegkitError | None:
-    """Make one error of what `said` is missing where; a Refused where all was lost to others who published too."""
-    if not errors:
+def unfinished(up: Sequence[str], said: Sequence[str], hint: str, *, lost: bool) -> RegkitError | None:
+    """Make one error of what `said` is missing where; a Refused where all was `lost` to others who published too."""
+    if not said:
         return None
     text = f"the release is up in {', '.join(up)}, but not everywhere as asked: {'; '.join(said)}"
-    if all(isinstance(error, Refused) for error in errors):
-        return Refused(text, hint="what others published stands")
-    return PartlyDone(text, hint=hint)
+    return Refused(text, hint="what others published stands") if lost else PartlyDone(text, hint=hint or None)
 
 
 def together(error: RegkitError | None, more: RegkitError | None) -> RegkitError | None:

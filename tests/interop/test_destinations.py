@@ -39,7 +39,7 @@ def publishing(source: Path, *hosts: str) -> list[str | Path]:
 def test_a_rerun_completes_what_failed_without_a_builder(
     three: tuple[RunningRegistry, ...], hello: Path, builder: str, path: str
 ) -> None:
-    """The first of three refuses blobs, images or a tag: 8, the others are whole; again, without a builder: all are."""
+    """The first of three refuses blobs, images or a tag: 8, it has no tag; again, without a builder: all are whole."""
     first, second, third = three
     with proxy(first.host) as between:
         method = "POST" if "uploads" in path else "PUT"
@@ -49,11 +49,10 @@ def test_a_rerun_completes_what_failed_without_a_builder(
         done = regkit(*command, env={"BUILDKIT_HOST": builder})
 
         assert done.returncode == 8, done.stderr
-        lacking = "1.2.3, latest" if method == "PUT" and "sha256" not in path else ", ".join(ORDER)
-        assert f"{between.host}/{REPOSITORY} lacks {lacking}" in done.stderr
+        assert f"{between.host}/{REPOSITORY} lacks {', '.join(ORDER)} (" in done.stderr
         assert done.stdout.splitlines() == [f"{r.host}/{REPOSITORY}@{d}" for r in (second, third) for d in digests(r)]
         assert second.tags(REPOSITORY) == third.tags(REPOSITORY) == ORDER
-        assert first.tags(REPOSITORY) == (["1", "1.2"] if lacking.startswith("1.2.3") else [])
+        assert first.tags(REPOSITORY) == []
 
     marks = second.mark(), third.mark()
     again = output_of(regkit(*publishing(hello, *(registry.host for registry in three)), env=NOWHERE))

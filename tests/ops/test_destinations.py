@@ -129,6 +129,28 @@ def test_one_that_fails_leaves_the_others_finished(layout: Path, end: str) -> No
         assert is_whole(bad)
 
 
+@pytest.mark.parametrize(("method", "end"), [("POST", "uploads/"), ("PUT", "manifests/1")], ids=["content", "a tag"])
+@pytest.mark.parametrize("others", [(), (500,)], ids=["alone", "with one that fails"])
+def test_one_that_refuses_is_partly_done(layout: Path, method: str, end: str, others: tuple[int, ...]) -> None:
+    """A registry that is read-only, say: the release is up in the other one, so it's 8, and the hint is what to do.
+
+    Nobody else published; and a rerun is spoken of only where one finishes anything.
+    """
+    with ExitStack() as stack:
+        registries = [DevRegistry(), *(Broken(method, end, status=status) for status in (405, *others))]
+        served = [stack.enter_context(serving(registry)) for registry in registries]
+        images = [f"{each.host}/team/hello" for each in served]
+        result = go(served[0], images, layout)
+
+        assert [each.tags() for each in served[1:]] == [{}] * len(served[1:])
+    assert isinstance(result.unfinished, PartlyDone)
+    assert all(f"{image} lacks {', '.join(ORDER)} (" in result.unfinished.message for image in images[1:])
+    hint = str(result.unfinished.hint)
+    assert ("--no-aliases leaves 1 where it is" if method == "PUT" else "it may be read-only") in hint
+    assert "others published" not in hint
+    assert ("the same command again finishes it" in hint) == bool(others)
+
+
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_rerun_copies_from_whoever_has_it(two: tuple[Served, Served], layout: Path, whole: int) -> None:
     """Where one of them has this very version and source, nothing is built: the others get it from there."""
