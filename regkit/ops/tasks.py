@@ -76,10 +76,8 @@ def each_in_lanes(
         lanes.stop()
 
 
-def outcomes(
-    ask: Callable[[Item], Result], wanted: Iterable[Item], concurrency: int = AT_ONCE
-) -> list[Result | RegkitError]:
-    """Do something for every item, side by side; give what came, or what went wrong with that one.
+def outcomes(ask: Callable[[Item], Result], wanted: Iterable[Item]) -> list[Result | RegkitError]:
+    """Ask for every item, `AT_ONCE` of them side by side; give what came, or what went wrong with that one.
 
     Raise AccessDenied and Interrupted: those aren't about one item.
     """
@@ -92,7 +90,7 @@ def outcomes(
         except RegkitError as error:
             return error
 
-    return each(attempt, wanted, concurrency)
+    return each(attempt, wanted, AT_ONCE)
 
 
 class _Lanes(Generic[Item]):

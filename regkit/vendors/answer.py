@@ -19,12 +19,9 @@ _RESETS = (("x-ratelimit-remaining", "x-ratelimit-reset"), ("ratelimit-remaining
 MAX_PAGES = 10_000
 
 
-def json_request(
-    method: str, url: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> Request:
+def json_request(method: str, url: str, document: Mapping[str, Any]) -> Request:
     """Make a request with a JSON body."""
-    body = Bytes(json.dumps(document).encode())
-    return Request(method, url, {"Content-Type": "application/json", **(headers or {})}, body)
+    return Request(method, url, {"Content-Type": "application/json"}, Bytes(json.dumps(document).encode()))
 
 
 def one_dialect(response: Response) -> Response:

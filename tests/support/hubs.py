@@ -108,10 +108,10 @@ class Hub:
         """The API's requests that would delete something."""
         return [f"{call.method} {call.path}" for call in self.api.calls if call.method == "DELETE"]
 
-    def configure(self, api: str = "", more: str = "") -> None:
+    def configure(self, api: str = "") -> None:
         """Say whose the registry is."""
         section = f'[registry."{self.place.host}"]\nvendor = "{self.kind.name}"\napi = "{api or self.api.url}"\n'
-        (self.project / "regkit.toml").write_text(f"schema = 1\n{section}{more}")
+        (self.project / "regkit.toml").write_text(f"schema = 1\n{section}")
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run regkit there, with a login; no output ever shows its secret, as it is or encoded."""

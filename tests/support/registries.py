@@ -161,14 +161,12 @@ def distribution(
     root: Path, *, extra_config: Mapping[str, Any] | None = None, delete: bool = True
 ) -> AbstractContextManager[RunningRegistry]:
     """Run distribution v3; `extra_config` is laid over its configuration."""
-    return _distribution("distribution", "registry", root, extra_config, delete)
+    return _distribution("distribution", "registry", root, extra_config or {}, delete)
 
 
-def debian(
-    root: Path, *, extra_config: Mapping[str, Any] | None = None, delete: bool = False
-) -> AbstractContextManager[RunningRegistry]:
+def debian(root: Path, *, delete: bool = False) -> AbstractContextManager[RunningRegistry]:
     """Run Debian's docker-registry 2.8, which has deletes switched off unless asked for."""
-    return _distribution("debian", "docker-registry", root, extra_config, delete)
+    return _distribution("debian", "docker-registry", root, {}, delete)
 
 
 def embedded(root: Path, *options: str) -> AbstractContextManager[RunningRegistry]:
@@ -196,7 +194,7 @@ def ggcr(root: Path) -> AbstractContextManager[RunningRegistry]:
 
 
 def _distribution(
-    kind: str, binary: str, root: Path, extra: Mapping[str, Any] | None, delete: bool
+    kind: str, binary: str, root: Path, extra: Mapping[str, Any], delete: bool
 ) -> AbstractContextManager[RunningRegistry]:
     root.mkdir(parents=True, exist_ok=True)
     base = {
@@ -205,7 +203,7 @@ def _distribution(
         "storage": {"filesystem": {"rootdirectory": str(root / "content")}, "delete": {"enabled": delete}},
         "http": {"addr": "127.0.0.1:0", "secret": "not one"},
     }
-    merged = _over(base, extra or {})
+    merged = _over(base, extra)
     config = root / "config.yml"
     config.write_text(json.dumps(merged, indent=2))  # JSON is YAML
     return _running(
