@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from regkit.build.progress import Progress, Step
 from regkit.build.spec import EPOCH, BuildSpec, effective_args
 from regkit.build.store import put_together, store_at
 from regkit.errors import BuildFailed, ProtocolError, RegkitError, Unavailable, UsageError
-from regkit.events import Reporter
+from regkit.events import Event, Note, Reporter, StepDone, StepStarted
 from regkit.files import cant_write
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.platform import Platform
@@ -118,30 +118,67 @@ def build(
     if any(("type", "gha") in cache for cache in (*spec.means.cache_from, *spec.means.cache_to)):
         asked.append(_GITHUB_CACHE)
     own = trusting(client_environment(env, docker_config, asked), ca_file, destination.parent)
-    progress = Progress(spec.platforms)
 
-    def run(*, kept: bool) -> None:
-        argv = [buildctl, *arguments(spec, address, destination, env, kept=kept)]
+    def run(wanted: BuildSpec, tell: Reporter, *, kept: bool) -> None:
+        argv, progress = [buildctl, *arguments(wanted, address, destination, env, kept=kept)], Progress(spec.platforms)
         with child(argv, own, output=subprocess.PIPE, grace=_GRACE, group=group) as process:
             assert process.stdout is not None
             for line in iter(partial(process.stdout.readline, _LINE_LIMIT), b""):
                 for event in progress.feed(line):
-                    report(event)
+                    tell(event)
             status = process.wait()
         for event in progress.finish():
-            report(event)
+            tell(event)
         if status != 0:
             raise _no_room(progress, destination) or failure(progress, spec, address)
 
     store = store_at(address)
-    if store is not None:
-        run(kept=True)
-        top = _built(destination / _BUILT)
-        if top is not None and put_together(store, top, destination):
-            return
-        shutil.rmtree(destination)
-        destination.mkdir()
-    run(kept=False)  # where it was built already, its steps are done, and aren't reported again
+    if store is None:
+        run(spec, report, kept=False)
+        return
+    told = _Told(report)
+    run(spec, told.first, kept=True)
+    top = _built(destination / _BUILT)
+    if top is not None and put_together(store, top, destination):
+        return
+    shutil.rmtree(destination)
+    destination.mkdir()
+    run(_built_already(spec), told.again, kept=False)
+
+
+class _Told:
+    """What was reported of a build that is done, when it is asked for once more: its steps are cached, and not news."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._seen: set[Hashable] = set()
+
+    def first(self, event: Event) -> None:
+        """Report it."""
+        self._seen.add(_gist(event))
+        self._report(event)
+
+    def again(self, event: Event) -> None:
+        """Report it, unless it says what was said already."""
+        gist = _gist(event)
+        if gist is None or gist not in self._seen:
+            self._report(event)
+
+
+def _gist(event: Event) -> Hashable:
+    """Give what is the same of an event when a build runs again; None for what isn't to be compared."""
+    match event:
+        case StepStarted(platform, name) | StepDone(platform, name):
+            return type(event), platform, name
+        case Note():
+            return event
+    return None
+
+
+def _built_already(spec: BuildSpec) -> BuildSpec:
+    """Leave the caches out that were exported; one that is inline is a part of the images."""
+    inline = tuple(cache for cache in spec.means.cache_to if ("type", "inline") in cache)
+    return replace(spec, means=replace(spec.means, cache_to=inline))
 
 
 def _built(said: Path) -> Descriptor | None:

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from regkit.build.dockerfile import read_dockerfile
 from regkit.build.ignorefile import Ignore, parse_ignore
 from regkit.build.means import join_fields
 from regkit.build.spec import BuildSpec, effective_args
 from regkit.errors import UsageError
+from regkit.files import open_regular
 from regkit.oci.digest import Digest
 
 _FORMAT = b"regkit source 1"
@@ -43,7 +45,7 @@ def source_digest(spec: BuildSpec, env: Mapping[str, str], without: Iterable[Pat
     total = hashlib.sha256(_FORMAT, usedforsecurity=False)
     root, ours = spec.context.resolve(), {path.resolve() for path in without}
     try:
-        _add(total, b"dockerfile", spec.dockerfile.read_bytes())
+        _add(total, b"dockerfile", read_dockerfile(spec.dockerfile))
         _add(total, b"target", spec.target.encode())
         for key, value in effective_args(spec, env):
             _add(total, b"argument", os.fsencode(key), os.fsencode(value))
@@ -86,7 +88,7 @@ def read_ignore(spec: BuildSpec) -> Ignore:
     own = spec.dockerfile.with_name(f"{spec.dockerfile.name}.dockerignore")
     for path in (own, spec.context / ".dockerignore"):
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 data = file.read(_IGNORE_LIMIT + 1)
         except (FileNotFoundError, IsADirectoryError):
             continue
@@ -100,7 +102,7 @@ def _describe(context: Path, entry: Entry) -> tuple[bytes, ...]:
     path, mode = context / entry.path, entry.mode
     name = os.fsencode(entry.path)
     if stat.S_ISREG(mode):
-        with path.open("rb") as file:
+        with open_regular(path, follow=False) as file:
             content = hashlib.sha256(usedforsecurity=False)
             while chunk := file.read(_CHUNK):
                 content.update(chunk)

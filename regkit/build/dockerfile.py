@@ -11,13 +11,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-_DIRECTIVE = re.compile(r"([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
+from regkit.errors import UsageError
+from regkit.files import open_regular
+from regkit.protocol.flow import read_bounded
+
+# No text can be read in two ways: a line that somebody made for that would take for ever.
+_DIRECTIVE = re.compile(r"([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+)")
 _DIRECTIVES = ("syntax", "escape", "check")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]")
 _DEPTH = 20
+_LONGEST = 1024
+"""How long a value may be, in characters: images and platforms are shorter, and arguments can double each other."""
+MAX_SIZE = 4 * 1024 * 1024
+"""How large a file may be, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +58,25 @@ class Dockerfile:
         return cls(syntax.partition(" ")[0], escape, tuple(_instructions(lines, escape)))
 
 
+def read_dockerfile(path: Path) -> bytes:
+    """Read a Dockerfile's bytes; raise UsageError where that can't be done."""
+    try:
+        with open_regular(path) as file:
+            data = read_bounded(file, MAX_SIZE)
+    except OSError as error:
+        raise UsageError(f"the Dockerfile {path} can't be read: {error.strerror}") from None
+    if data is None:
+        raise UsageError(f"the Dockerfile {path} is larger than {MAX_SIZE} bytes")
+    return data
+
+
 def words(text: str, escape: str) -> tuple[str, ...]:
     """Part a text at its spaces, but not within quotes; these stay."""
     return tuple(re.findall(_word(escape), text))
 
 
 def expand(text: str, values: Mapping[str, str], escape: str, depth: int = _DEPTH) -> str | None:
-    """Give a word with its quotes removed and its variables replaced; None for what isn't understood.
+    """Give a word with its quotes removed and its variables replaced; None for what isn't understood, or too long.
 
     `$A`, `${A}` and the forms with `-`, `+` and `?`, with a colon or without (docs.docker.com, Dockerfile reference,
     Environment replacement).
@@ -62,7 +84,7 @@ def expand(text: str, values: Mapping[str, str], escape: str, depth: int = _DEPT
     if depth == 0:
         return None
     out, quote, at = "", "", 0
-    while at < len(text):
+    while at < len(text) and len(out) <= _LONGEST:
         char = text[at]
         if char == escape and quote != "'" and at + 1 < len(text):
             out, at = out + text[at + 1], at + 2
@@ -76,7 +98,7 @@ def expand(text: str, values: Mapping[str, str], escape: str, depth: int = _DEPT
             out += value
         else:
             out, at = out + char, at + 1
-    return None if quote else out
+    return None if quote or len(out) > _LONGEST else out
 
 
 def _variable(text: str, at: int, values: Mapping[str, str], escape: str, depth: int) -> tuple[str, int] | None:
@@ -115,7 +137,7 @@ def _closing(text: str, at: int) -> int | None:
 def _directives(lines: list[str], comment: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
-        match = _DIRECTIVE.fullmatch(line.removeprefix(comment).lstrip()) if line.startswith(comment) else None
+        match = _DIRECTIVE.fullmatch(line.removeprefix(comment).strip()) if line.startswith(comment) else None
         if match is None or match[1].lower() not in _DIRECTIVES or match[1].lower() in found:
             break
         found[match[1].lower()] = match[2]
@@ -181,9 +203,9 @@ def _is_json(text: str) -> bool:
 def _unquote(word: str, escape: str) -> str:
     """Take quotes and escapes away; a variable stays as it is written."""
     mark = re.escape(escape)
-    return re.sub(rf"\"((?:{mark}.|[^\"])*)\"|'([^']*)'|{mark}(.)", lambda m: m[1] or m[2] or m[3] or "", word)
+    return re.sub(rf"\"((?:{mark}.|[^\"{mark}])*)\"|'([^']*)'|{mark}(.)", lambda m: m[1] or m[2] or m[3] or "", word)
 
 
 def _word(escape: str) -> str:
     mark = re.escape(escape)
-    return rf"(?:\"(?:{mark}.|[^\"])*\"|'[^']*'|{mark}.|[^\s])+"
+    return rf"(?:\"(?:{mark}.|[^\"{mark}])*\"|'[^']*'|{mark}.|[^\s])+"

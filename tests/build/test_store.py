@@ -17,9 +17,10 @@ import pytest
 
 from regkit.build.address import Address
 from regkit.build.buildctl import arguments, build
+from regkit.build.means import Means, parse_caches
 from regkit.build.spec import BuildSpec
 from regkit.build.store import put_together, store_at
-from regkit.events import Event, StepDone, ignore
+from regkit.events import Event, Note, StepDone, StepStarted, ignore
 from regkit.oci.annotation import Annotation
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -181,24 +182,38 @@ def test_removed_layout_leaves_the_store_whole(
 def test_what_is_not_in_the_store_is_sent(
     builder: Address, env: dict[str, str], context: MakeContext, tmp_path: Path, events: list[Event]
 ) -> None:
-    """BuildKit doesn't fetch a base image's layers before it needs them. Each step is reported once."""
+    """BuildKit doesn't fetch a base image's layers before it needs them. Nothing is reported, or cached, twice."""
     base = make_layout(tmp_path / "base", BOTH.split(","), layers=2, seed=os.getpid())
     with embedded(tmp_path / "registry") as registry:
         output_of(regkit("copy", f"ocidir://{tmp_path}/base", f"{registry.host}/base:1"))
-        spec = spec_of(context(f"FROM {registry.host}/base:1\nLABEL {tmp_path.name}=1\n"), BOTH)
+        made = context(f"FROM {registry.host}/base:1 as odd\nCOPY --link mark /\n", mark=str(tmp_path))
+        means = Means(cache_to=parse_caches(f"{registry.host}/cache:1") + parse_caches("type=inline"))
+        spec = replace(spec_of(made, BOTH), means=means)
         build(spec, builder, tmp_path / "first", events.append, env=env)
+        cached = [asked for asked in registry.requests() if asked.method == "PUT" and "/cache/manifests" in asked.path]
         build(spec, builder, tmp_path / "second", ignore, env=env)
 
-    layers = {blob.digest for child in base.manifests for blob in _layers(tmp_path / "base", child)}
+    layers = {
+        blob.digest for child in base.manifests for blob in Layout(tmp_path / "base").manifest(child.digest).layers
+    }
     assert layers <= contents(tmp_path / "first").keys() & contents(tmp_path / "second").keys()
     assert (is_linked(tmp_path / "first"), is_linked(tmp_path / "second")) == (False, True)
-    done = [(event.platform, event.name) for event in events if isinstance(event, StepDone) and "FROM" in event.name]
-    assert sorted(done) == sorted(set(done))
-    assert len(done) == len(spec.platforms)
+    for kind in (StepStarted, StepDone):
+        steps = [(event.platform, event.name) for event in events if isinstance(event, kind)]
+        assert sorted(steps) == sorted(set(steps))
+        assert len([name for _, name in steps if "COPY" in name]) == len(spec.platforms)
+    assert len([event for event in events if isinstance(event, Note)]) == 1, "an odd `as`"
+    assert len(cached) == 1
+    assert "moby.buildkit.cache.v0" in _configuration(tmp_path / "first")
 
 
-def _layers(root: Path, image: Descriptor) -> tuple[Descriptor, ...]:
-    return Layout(root).manifest(image.digest).layers
+def _configuration(root: Path) -> Any:
+    """Read the configuration of a layout's first image."""
+    layout = Layout(root)
+    image = layout.manifest(layout.manifest(layout.roots[0].digest).manifests[0].digest)
+    assert image.config is not None
+    with layout.fetch(image.config).open() as stream:
+        return json.loads(stream.read())
 
 
 def test_store_of_another_user_is_left_alone(env: dict[str, str], spec: BuildSpec) -> None:
