@@ -19,6 +19,7 @@ from regkit.ops.request import parse_images, publish_spec
 from regkit.ops.saved import read_plan
 from regkit.ops.spec import PublishSpec
 from regkit.ops.versions import TagDecision, parse_release
+from regkit.protocol.flow import printable
 from regkit.transport.session import Session
 
 if TYPE_CHECKING:
@@ -229,7 +230,14 @@ def _approve(
     decisions = tuple(
         TagDecision(tag["tag"], moves=tag.get("moves") is True, reason=str(tag.get("reason"))) for tag in saved["tags"]
     )
-    for tag in (*(decision.tag for decision in decisions), *names):
+    planned_tags, tags = ([decision.tag for decision in each] for each in (decisions, there.tags))
+    if planned_tags != tags:
+        raise UsageError(
+            f"the plan isn't as it was made: for {there.image.name} it asks for {', '.join(tags)}, and decides on "
+            f"{printable(', '.join(planned_tags) or 'nothing', 200)}",
+            hint=_AGAIN,
+        )
+    for tag in (*tags, *names):
         before, stands = saved["standing"].get(tag), there.standing.get(tag)
         if stands not in (before, planned):
             raise Refused(

@@ -231,6 +231,25 @@ def test_a_plan_that_was_spoilt(
     assert registry.writes() == []
 
 
+@ONLY_DISTRIBUTION
+@pytest.mark.parametrize("tags", [["../../../app/manifests/evil"], ["1", "1.2", "1.2.3", "latest", "more"], []])
+def test_a_plan_whose_tags_were_changed(
+    registry: RunningRegistry, layout: Path, tmp_path: Path, tags: list[str]
+) -> None:
+    """Other tags than those that are asked for, or a path into another repository: 2, and nothing is written."""
+    kept = tmp_path / "plan.json"
+    output_of(regkit("plan", *asked(registry, layout), "--out", kept))
+    document = json.loads(kept.read_text())
+    document["destinations"][0]["tags"] = [{"tag": tag, "moves": True, "reason": "so"} for tag in tags]
+    kept.write_text(json.dumps(document))
+
+    done = regkit("publish", "--plan", kept)
+
+    assert done.returncode == 2, done.stderr
+    assert "the plan isn't as it was made" in done.stderr
+    assert registry.writes() == []
+
+
 def test_a_plan_says_all(tmp_path: Path) -> None:
     """What a plan holds can't be given again: the option is named."""
     done = regkit("publish", "--plan", tmp_path / "plan.json", "--image", "a/b")
