@@ -1,14 +1,15 @@
-"""Files that aren't there before they are whole: the one place that writes any which somebody else may read."""
+"""Files: written so that they aren't there before they are whole, and read where somebody else may have put them."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from regkit.errors import RegkitError, UsageError
 
@@ -111,6 +112,24 @@ def write_whole(path: Path, pieces: Iterable[bytes], mode: int | None = None) ->
         partial.commit()
     finally:
         partial.discard()
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open a file to read; raise OSError for whatever is none, and without `follow` for a symbolic link.
+
+    A pipe in a file's place would be waited for without end, and a device has none.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(number, "it isn't a file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def cant_write(path: Path, error: OSError) -> RegkitError:

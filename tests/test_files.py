@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regkit.errors import RegkitError, UsageError
-from regkit.files import write_whole
+from regkit.files import open_regular, write_whole
 
 
 @pytest.fixture(params=[True, False], ids=["without a name", "with a name"])
@@ -79,3 +79,22 @@ def test_a_place_where_no_file_can_be(tmp_path: Path, path: str) -> None:
         write_whole(tmp_path / path, [b"1"])
     assert caught.value.hint is not None
     assert sorted(each.name for each in tmp_path.iterdir()) == ["directory", "file"]
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    """A link counts as what it leads to, unless it isn't to be followed; nothing is left open."""
+    file, link, pipe, directory = (tmp_path / name for name in ("file", "link", "pipe", "directory"))
+    file.write_bytes(b"content")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    directory.mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for path in (file, link):
+        with open_regular(path) as stream:
+            assert stream.read() == b"content"
+    for path, follow in ((pipe, True), (directory, True), (Path("/dev/zero"), True), (link, False), (pipe, False)):
+        with pytest.raises(OSError, match=r"it isn't a file|symbolic links"):
+            open_regular(path, follow=follow)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "nothing")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -27,16 +27,20 @@ from uuid import uuid4
 
 from regkit.devregistry.store import Draft, Names
 from regkit.errors import ProtocolError, UsageError
+from regkit.files import open_regular
 from regkit.oci import mediatype
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.layout import BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path, read_layout
-from regkit.oci.manifest import Manifest, canonical_json
+from regkit.oci.manifest import MAX_SIZE, Manifest, canonical_json
+from regkit.protocol.flow import read_bounded
 from regkit.targets.file import File, open_file, size_of
 from regkit.targets.local import bounded
 
 UPLOADS = "_uploads"
+MAX_INDEX = 256 * 1024 * 1024
+"""How large an `index.json` may be, in bytes: that of a repository with a million tags."""
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})
 
 
@@ -236,9 +240,13 @@ class DirectoryStore:
     @staticmethod
     def _read_index(path: Path) -> Manifest:
         try:
-            return read_layout(path, (path / MARKER).read_bytes(), (path / INDEX).read_bytes())
+            with open_regular(path / MARKER) as marker, open_regular(path / INDEX) as index:
+                said, listed = read_bounded(marker, MAX_SIZE), read_bounded(index, MAX_INDEX)
         except OSError as error:
             raise UsageError(f"{path} isn't an OCI image layout: {error.strerror}") from None
+        if said is None or listed is None:
+            raise UsageError(f"{path} is a broken OCI image layout: a file of it is larger than one may be")
+        return read_layout(path, said, listed)
 
     def _walk(self, path: Path, parts: tuple[str, ...]) -> Iterator[str]:
         if parts and (path / INDEX).is_file():

@@ -212,8 +212,9 @@ def _run(session: Session, jobs: Sequence[Job], env: Mapping[str, str], docker_c
 def _images_read(spec: BuildSpec) -> tuple[Reference, ...]:
     """Give all that a builder may need logins for: base images, caches, and the generator of SBOMs."""
     from regkit.build.baseimages import GENERATOR, base_images
+    from regkit.build.dockerfile import read_dockerfile
 
-    dockerfile = spec.dockerfile.read_text("utf-8", "replace")
+    dockerfile = read_dockerfile(spec.dockerfile).decode("utf-8", "replace")
     bases = base_images(dockerfile, dict(spec.build_args))
     generators = [dict(fields).get("generator") or GENERATOR for kind, fields in spec.attests if kind == "sbom"]
     return (*bases, *spec.means.images, *map(Reference.parse, generators))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from regkit.build.dockerfile import read_dockerfile
 from regkit.build.spec import build_spec
 from regkit.config.find import find_config
 from regkit.errors import Refused, UsageError
@@ -53,7 +54,7 @@ def look(context: Path, home: Path, *, image: str | None = None, file: Path | No
     return Project(
         _clean(reference.repository.rpartition("/")[2]),
         image,
-        _platforms(spec.dockerfile.read_text("utf-8", "replace")),
+        _platforms(read_dockerfile(spec.dockerfile).decode("utf-8", "replace")),
         _relative(spec.context, home),
         None if spec.dockerfile == default else _relative(spec.dockerfile, home),
         guessed,

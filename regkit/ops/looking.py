@@ -92,6 +92,7 @@ class Looking:
 
     def _needs(self) -> tuple[Need, ...]:
         from regkit.build.baseimages import GENERATOR, Need, needs
+        from regkit.build.dockerfile import read_dockerfile
 
         build = self._spec.build
         assert build is not None
@@ -106,7 +107,7 @@ class Looking:
             except (UsageError, Unavailable):
                 return None
 
-        text = build.dockerfile.read_text("utf-8", "replace")
+        text = read_dockerfile(build.dockerfile).decode("utf-8", "replace")
         found = needs(text, dict(build.build_args), build.platforms, native, build.target)
         generator = dict(dict(build.attests).get("sbom", ())).get("generator", GENERATOR)
         own = native() if "sbom" in dict(build.attests) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from regkit.errors import NotFound, Refused, RegkitError, UsageError, VerificationFailed
-from regkit.files import cant_write, write_whole
+from regkit.files import cant_write, open_regular, write_whole
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import canonical_json
 from regkit.oci.platform import Platform
@@ -100,7 +100,7 @@ def read_records(directory: Path) -> tuple[Record, ...]:
     found: dict[Platform, tuple[Path, Record]] = {}
     for path in _files(directory):
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 raw = file.read(MAX_SIZE + 1)
         except OSError as error:
             raise UsageError(f"{path} can't be read: {error.strerror}") from None

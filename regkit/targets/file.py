@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from regkit.files import cant_write, write_whole
+from regkit.files import cant_write, open_regular, write_whole
 from regkit.protocol.flow import Source
 
 _PIECE = 1 << 20
@@ -42,8 +41,8 @@ def size_of(path: Path) -> int | None:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Read a file; OSError for a symbolic link."""
-    return open(path, "rb", opener=_no_link)  # Path.open takes no opener
+    """Read a file; OSError for a symbolic link, and for what isn't a file."""
+    return open_regular(path, follow=False)
 
 
 def write_atomically(path: Path, source: Source) -> None:
@@ -54,7 +53,3 @@ def write_atomically(path: Path, source: Source) -> None:
         raise cant_write(path.parent, error) from error
     with source.open() as stream:
         write_whole(path, iter(lambda: stream.read(_PIECE), b""))
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)

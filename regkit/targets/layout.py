@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, UsageError
+from regkit.files import open_regular
 from regkit.oci import layout
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -61,7 +62,7 @@ class Layout(LocalTarget):
     def _read_index(self, *, create: bool) -> Manifest:
         """Read `index.json`; raise UsageError for what isn't a layout."""
         try:
-            with (self.root / layout.MARKER).open("rb") as marker, (self.root / layout.INDEX).open("rb") as index:
+            with open_regular(self.root / layout.MARKER) as marker, open_regular(self.root / layout.INDEX) as index:
                 said, listed = bounded(marker, layout.MARKER), bounded(index, layout.INDEX)
         except (FileNotFoundError, NotADirectoryError):
             if create and not self.root.is_file() and not (self.root / layout.INDEX).exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import tarfile
 import threading
 import zlib
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from regkit.errors import ContentMismatch, ProtocolError, UsageError
-from regkit.files import Partial
+from regkit.files import Partial, open_regular
 from regkit.protocol.flow import Source
 from regkit.targets.gunzip import MAGIC, Gunzip
 
@@ -44,10 +43,8 @@ class TarReader:
         self.links: dict[str, str] = {}
         self._gunzip: Gunzip | None = None
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 self._identity = _identity(file)
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise UsageError(f"{path} isn't a file")
                 stream: Any = file
                 if file.read(len(MAGIC)) == MAGIC:
                     self._gunzip = stream = Gunzip(file)
@@ -61,7 +58,7 @@ class TarReader:
     def open(self, name: str) -> BinaryIO:
         """Read a member from its beginning; raise KeyError where there is none."""
         region = self.regions[name]
-        file = self.path.open("rb")
+        file = open_regular(self.path)
         if _identity(file) != self._identity:
             file.close()
             raise ContentMismatch(f"{self.path} was replaced while it was being read")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from regkit.errors import UsageError
 from regkit.oci.reference import DOCKER_HUB
 from regkit.protocol.auth import TOKEN_USER, Login
+from regkit.protocol.flow import read_bounded
 
 if TYPE_CHECKING:
     from regkit.transport.credentials_helper import Helper
@@ -109,14 +110,16 @@ def place(key: str) -> str:
 def read_file(path: Path) -> bytes | None:
     """Read a configuration file; None where there is none. Raise UsageError for one that can't be read."""
     try:
-        if path.stat().st_size > _MAX_SIZE:
-            raise UsageError(f"{path} is larger than a configuration can be")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = read_bounded(file, _MAX_SIZE)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         hint = "fix its owner or mode, or set DOCKER_CONFIG"
         raise UsageError(f"{path} can't be read: {error.strerror}", hint=hint) from None
+    if data is None:
+        raise UsageError(f"{path} is larger than a configuration can be")
+    return data
 
 
 def _object(document: object, name: str) -> Mapping[str, Any]:

@@ -188,3 +188,22 @@ def test_platforms_are_those_that_are_read() -> None:
         ("library/c", "linux/arm64", "FROM"),
         ("library/d", "linux/arm64", "RUN --mount"),
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# syntax=x" + " " * 1_000_000 + "y" + "\t " * 1_000_000 + "z\nFROM a\n",
+        'FROM a\nRUN --mount="' + "\\a" * 100_000,
+        'FROM a\nRUN "' + "\\" * 100_001,
+        "FROM a\nRUN \\" + " " * 1_000_000 + "x",
+        "ARG A=" + "x" * 3_000_000 + "\nFROM a\n",
+        "ARG A1=xx\n" + "".join(f"ARG A{n + 1}=$A{n}$A{n}\n" for n in range(1, 60)) + "FROM a\nFROM $A60\n",
+        "FROM a\nFROM " + "${A:-" * 100_000,
+        "FROM a\nFROM " + "${A:-" * 30_000 + "}" * 30_000,
+    ],
+    ids=["spaces", "a flag", "backslashes", "continued", "a long value", "doubled values", "unclosed", "nested"],
+)
+def test_a_text_that_was_made_to_take_for_ever(text: str) -> None:
+    """It is read at once, in little memory; what makes no sense of an image's name is none."""
+    assert [image.repository for image in base_images(text, {}) if image.repository != "library/x"] == ["library/a"]

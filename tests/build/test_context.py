@@ -227,7 +227,7 @@ def test_file_that_cannot_be_read_is_a_usage_error(context: MakeContext) -> None
     spec = spec_of(made)
     (made / "Dockerfile").unlink()
 
-    with pytest.raises(UsageError, match=r"can't read the build context: .*/Dockerfile: No such file"):
+    with pytest.raises(UsageError, match=r"the Dockerfile .*/Dockerfile can't be read: No such file"):
         source_digest(spec, {})
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from regkit.devregistry.app import DevRegistry
-from regkit.devregistry.directory import UPLOADS, DirectoryStore
+from regkit.devregistry.directory import MAX_INDEX, UPLOADS, DirectoryStore
 from regkit.devregistry.server import running
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
-from regkit.oci.layout import INDEX, blob_path
+from regkit.oci.layout import INDEX, MARKER, blob_path
 from regkit.oci.manifest import assemble_index
 
 from .support import ask, content, push_blob, push_image, put, run, write_layout
@@ -155,6 +155,24 @@ def test_layout_that_is_broken_is_named(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
 
     with pytest.raises(UsageError, match=str(tmp_path / "a")):
+        store.names("a")
+    store.close()
+
+
+@pytest.mark.parametrize("name", [INDEX, MARKER])
+def test_layout_that_a_stranger_brought(tmp_path: Path, name: str) -> None:
+    """A pipe in a file's place is waited for by nobody, and what has no end is read to a limit."""
+    write_layout(tmp_path / "a", ["linux/amd64"], "1")
+    path = tmp_path / "a" / name
+    path.unlink()
+    os.mkfifo(path)
+    store = DirectoryStore(tmp_path)
+    with pytest.raises(UsageError, match="it isn't a file"):
+        store.names("a")
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(MAX_INDEX + 1)
+    with pytest.raises(UsageError, match="larger than one may be"):
         store.names("a")
     store.close()
 
