@@ -245,7 +245,7 @@ VERBS = (
         f"--from {{new}} --image {{app}} --version v1.2.4 --commit {COMMIT}",
         frozenset({WRITE, MOVE}),
         published(APP, "1", "1.2", "1.2.4", "latest"),
-        refused={WRITE: unchanged, MOVE: published(APP, "1")},
+        refused={WRITE: unchanged, UNTAG: published(APP, "1")},  # which is new, and so to be removed again
     ),
     Verb(
         "publish",
