@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from regkit.errors import VerificationFailed as VerificationFailed
     from regkit.events import Event as Event
     from regkit.events import Reporter as Reporter
+    from regkit.oci.annotation import Annotation as Annotation
     from regkit.oci.descriptor import Descriptor as Descriptor
     from regkit.oci.digest import Digest as Digest
     from regkit.oci.manifest import Manifest as Manifest
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from regkit.ops.tags import set_tags as set_tags
     from regkit.ops.verify import Verification as Verification
     from regkit.ops.verify import verify as verify
+    from regkit.protocol.flow import Bytes as Bytes
     from regkit.targets.archive import Archive as Archive
     from regkit.targets.docker_archive import DockerArchive as DockerArchive
     from regkit.targets.layout import Layout as Layout
@@ -88,6 +90,7 @@ _HOMES = {
         "VerificationFailed",
     ),
     "regkit.events": ("Event", "Reporter"),
+    "regkit.oci.annotation": ("Annotation",),
     "regkit.oci.descriptor": ("Descriptor",),
     "regkit.oci.digest": ("Digest",),
     "regkit.oci.manifest": ("Manifest",),
@@ -112,6 +115,7 @@ _HOMES = {
     "regkit.ops.spec": ("PublishSpec",),
     "regkit.ops.tags": ("list_tags", "plan_removal", "remove_tags", "set_tags"),
     "regkit.ops.verify": ("Verification", "verify"),
+    "regkit.protocol.flow": ("Bytes",),
     "regkit.targets.archive": ("Archive",),
     "regkit.targets.docker_archive": ("DockerArchive",),
     "regkit.targets.layout": ("Layout",),

@@ -11,8 +11,10 @@ import regkit
 
 PUBLIC = [
     "AccessDenied",
+    "Annotation",
     "Archive",
     "BuildFailed",
+    "Bytes",
     "ContentMismatch",
     "CopyResult",
     "CopySpec",

@@ -31,9 +31,12 @@ _BLOBS = 4
 
 @dataclass(frozen=True, slots=True)
 class CopySpec:
-    """What is copied, and how. `force` asks for all content, also where the tag stands on its digest already.
+    """What is copied, and how: what `source` names, with `all_tags` all that has a tag.
 
-    An index that loses platforms or attestations is another one, with another digest.
+    Of an index only the images for `platforms` go along, where any are named, with `strip_attestations` without what
+    attests them: it is another index then, with another digest. `referrers` takes along what refers to any of it.
+    `no_clobber` leaves tags alone that stand on something else; `force` asks for all content, also where the tag stands
+    on its digest already.
     """
 
     source: Location

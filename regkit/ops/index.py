@@ -35,7 +35,12 @@ MEDIA_TYPES = {"oci": mediatype.OCI_INDEX, "docker": mediatype.DOCKER_INDEX}
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """Where an index goes and how it is written: all that the verbs have in common."""
+    """Where an index goes and how it is written: all that the verbs have in common.
+
+    `target` names it, or the one that is changed; `tags` are put on it as well, in order. `media_type` is a value of
+    `MEDIA_TYPES`; without it, it is a Docker manifest list where all in it is Docker's, else an OCI index, and one that
+    only loses something stays what it is. With `dry_run` nothing is written.
+    """
 
     target: Location
     tags: tuple[str, ...] = ()
@@ -78,7 +83,8 @@ def create_index(
     """Make an index of all that `sources` bring; what is elsewhere is copied to it.
 
     With `inherit`, annotations that all of them have alike, being indexes, are the new one's too. Raise UsageError
-    where a platform comes twice, before anything is written.
+    where a platform comes twice, before anything is written; NotFound for what isn't there, VerificationFailed where
+    the target doesn't have or show what it took.
     """
     with _Work(session, spec) as work:
         tag, expected = destination_name(spec.target, None)
@@ -99,7 +105,8 @@ def append_to_index(
 ) -> IndexResult:
     """Add what `sources` bring to the index that `spec.target` names, and move its tag to the result.
 
-    Raise UsageError where it has an image for a platform already, unless `replacing`.
+    Raise UsageError where it has an image for a platform already, unless `replacing`; NotFound for what isn't there,
+    Refused where its tag has moved meanwhile.
     """
 
     def change(work: _Work, base: Manifest, entries: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], str]:
@@ -113,7 +120,11 @@ def append_to_index(
 def remove_from_index(
     session: Session, spec: IndexSpec, *, platforms: Sequence[Platform] = (), digests: Sequence[Digest] = ()
 ) -> IndexResult:
-    """Take images, with all that attests them, out of the index; they stay where they are, only unlisted."""
+    """Take images, with all that attests them, out of the index; they stay where they are, only unlisted.
+
+    Raise UsageError where nothing is named or it is no index, NotFound for what it doesn't list, Refused where nothing
+    would be left in it, or its tag has moved meanwhile.
+    """
     if not platforms and not digests:
         raise UsageError("nothing is named that is to be removed", hint="name it with --platform or --digest")
 
@@ -124,7 +135,11 @@ def remove_from_index(
 
 
 def annotate_index(session: Session, spec: IndexSpec) -> IndexResult:
-    """Set annotations of the index and of its entries."""
+    """Set annotations of the index and of its entries (image-spec, annotations.md).
+
+    Raise UsageError where none is given, or one would be lost or hits nothing; Refused where the tag has moved
+    meanwhile.
+    """
     if not spec.annotations and spec.media_type is None:
         raise UsageError("no annotation is given", hint="add --annotation KEY=VALUE")
     return _change(session, spec, lambda _, base, entries: (entries, base.media_type))

@@ -16,7 +16,11 @@ _OVERRIDE = re.compile(r",(?=(?:platform|os\.version|os\.features)=)")
 
 @dataclass(frozen=True, slots=True)
 class IndexSource:
-    """What goes into an index, and what is to be said of it instead of what it says itself."""
+    """What goes into an index, and what is to be said of it instead of what it says itself.
+
+    An index brings all that it lists. `platform`, `os_version` and `os_features` are for the one image that it brings,
+    each None where that image's own counts (image-spec, image-index.md).
+    """
 
     location: Location
     platform: Platform | None = None

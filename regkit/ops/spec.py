@@ -31,6 +31,11 @@ class PublishSpec:
     `images` are the repositories that all of it goes to; `sources` say where `content` was found; `tags` replace the
     derived ones; `source_digest` stands for all that a build is made from. `annotations` are the index's own, over what
     it is `described` with; `levels` are those of its descriptor, and of its images' descriptors.
+
+    The platforms' images get tags of their own with `tag_intermediates`, which stay with `keep_intermediates`. Without
+    `immutable` an exact version may be replaced; `rebuild` builds what is published already; `allow_downgrade` moves
+    aliases back to a lower version; without `aliases` only the exact tag is written. `checks` are made before anything
+    is pushed, `page` is shown when all is up.
     """
 
     images: tuple[Reference, ...]

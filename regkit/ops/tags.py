@@ -36,7 +36,7 @@ MANY = 10
 
 
 def list_tags(session: Session, repository: Reference, *, sort: str = "", digest: Digest | None = None) -> list[str]:
-    """List tags in the registry's order, by `name`, or by `semver`: versions, the highest first, then the rest.
+    """List tags in the registry's order, or with `sort` by "name", or by "semver": the highest version first.
 
     With `digest`, only those that stand on it. Raise NotFound for a repository that has none.
     """
