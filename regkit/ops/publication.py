@@ -161,11 +161,11 @@ class Publication:
         kind = AccessDenied if isinstance(error, AccessDenied) else Refused
         if not written:
             return kind(error.message, hint=hint)
-        self._session.report(Note(f"{tag} can't be moved: the tags before it are put back", warning=True))
+        self._session.report(Note(f"{tag} is refused: the tags before it are being put back", warning=True))
         back = PutBack(self._session, self.repository, self.index)
         said = back.run(written)
         self._tags = [tag for tag in self._tags if tag in back.left or tag not in written]
-        return kind(f"{error.message}; the tags before it are {said}", hint=hint)
+        return kind(f"{error.message}; of the tags before it, {said}", hint=hint)
 
     def _unmoved(self, refused: Mapping[str, RegkitError]) -> PartlyDone | None:
         """Say which tags the registry didn't let be moved to a release that is up."""

@@ -75,13 +75,13 @@ class PutBack:
                 raise
             except RegkitError as error:
                 self.left.append(tag)
-                self._say("not put back, and so on this release", f"{tag} ({error.message})")
+                self._say("not put back", f"{tag} ({error.message})")
         return "; ".join(f"{what}: {', '.join(tags)}" for what, tags in self._said.items())
 
     def _put(self, tag: str, before: Digest | None) -> None:
         there = self._repository.resolve(tag)
         if there is not None and there.digest not in (self._index.digest, before):
-            self._say("moved by somebody else meanwhile, and left there", f"{tag} ({there.digest})")
+            self._say("moved on by somebody else, and left there", f"{tag} ({there.digest})")
             return
         if before is not None:
             manifest = self._repository.manifest(before)
