@@ -302,10 +302,15 @@ def as_nobody(home: Path, script: str, ids: str = "nobody:300000:65536") -> subp
 
 
 def test_without_root(nobody: Path) -> None:
-    """A user with subordinate ids starts, uses and ends one; files of other ids go with it."""
+    """A user with subordinate ids starts, uses and ends one; files of other ids go with it.
+
+    What it builds is taken out of its store.
+    """
+    found = "import sys; from regkit.build import address, store; print(store.store_at(address.Address(sys.argv[1])))"
     done = as_nobody(
         nobody,
         "$REGKIT builder up --rootless --format json && $REGKIT builder status && $REGKIT build . && "
+        f"{sys.executable} -c '{found}' unix://$PWD/.cache/regkit/builder/s && "
         "$REGKIT builder up --rootless && find .cache/regkit/builder -uid 300999 2>/dev/null | wc -l && "
         "$REGKIT builder down && find .cache/regkit",
     )
@@ -315,7 +320,8 @@ def test_without_root(nobody: Path) -> None:
     assert (start["rootless"], start["started"]) == (True, True)
     assert "rootless   yes" in done.stdout
     assert "a builder runs already" in done.stderr
-    *_, owned, _, _ = done.stdout.splitlines()
+    *_, store, _, owned, _, _ = done.stdout.splitlines()
+    assert store.startswith(f"{nobody}/.cache/regkit/builder/buildkitd/")
     assert int(owned) > 0, "no file was of a subordinate id"
     assert done.stdout.splitlines()[-2:] == [".cache/regkit", ".cache/regkit/run"]
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(nobody) in read(path)]
