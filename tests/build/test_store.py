@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from regkit.build.address import Address
 from regkit.build.buildctl import arguments, build
 from regkit.build.means import Means, parse_caches
 from regkit.build.spec import BuildSpec
 from regkit.build.store import put_together, store_at
+from regkit.config.spec import BuilderConfig
 from regkit.events import Event, Note, StepDone, StepStarted, ignore
 from regkit.oci.annotation import Annotation
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
+from regkit.ops.building import built
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
+from regkit.transport.session import Session
 from tests.build.conftest import MakeContext, spec_of
 from tests.support.builders import RunningBuilder, running_builder
 from tests.support.command import output_of, peer, regkit
@@ -214,6 +218,23 @@ def _configuration(root: Path) -> Any:
     assert image.config is not None
     with layout.fetch(image.config).open() as stream:
         return json.loads(stream.read())
+
+
+def test_each_builder_of_several_decides_by_itself(
+    own: RunningBuilder, env: dict[str, str], spec: BuildSpec, tmp_path: Path
+) -> None:
+    """One on a socket of this machine, whose store is at hand, and one by tcp: one release of both."""
+    with running_builder(tmp_path / "far", authority=trustme.CA()) as far:
+        patterns = {"linux/amd64": own.address, "linux/arm64": far.address}
+        builders = tuple(BuilderConfig(pattern, at.url, at.tls_dir) for pattern, at in patterns.items())
+        means = replace(spec.means, builders=builders)
+        own_env = {**env, "XDG_CACHE_HOME": str(tmp_path)}
+        with Session() as session, built(session, replace(spec, means=means), own_env) as made:
+            linked = {job.address: is_linked(job.output) for job in made.jobs}
+            images = [image.platform for image in made.content.images]
+
+    assert linked == {own.address: True, far.address: False}
+    assert images == list(spec.platforms)
 
 
 def test_store_of_another_user_is_left_alone(env: dict[str, str], spec: BuildSpec) -> None:
