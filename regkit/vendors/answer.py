@@ -13,10 +13,10 @@ from urllib.parse import urljoin, urlsplit
 from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, Unavailable, UnexpectedStatus
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import ERROR_LIMIT, Bytes, Request, Response, printable
+from regkit.protocol.page import MAX_PAGES
 
 _PHRASES = frozenset(HTTPStatus)
 _RESETS = (("x-ratelimit-remaining", "x-ratelimit-reset"), ("ratelimit-remaining", "ratelimit-reset"))
-MAX_PAGES = 10_000
 
 
 def json_request(method: str, url: str, document: Mapping[str, Any]) -> Request:

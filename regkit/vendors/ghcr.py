@@ -7,13 +7,12 @@ from urllib.parse import quote
 
 from regkit.errors import AccessDenied, Refused
 from regkit.oci.digest import Digest
-from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow, Request
-from regkit.protocol.page import next_page
 from regkit.vendors.access import Access, Fixed
-from regkit.vendors.answer import date_of, expect, explanation, items_of
+from regkit.vendors.answer import date_of, expect, explanation
 from regkit.vendors.capability import GHCR
+from regkit.vendors.pages import pages
 from regkit.vendors.vendor import PAGE_SIZE, Vendor, VendorTag
 
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -80,24 +79,13 @@ class Ghcr(Vendor):
 def _versions(repository: str) -> Flow[list[dict[str, Any]]]:
     """List all versions, each with its `base`; none of a package that doesn't exist."""
     owner, _, name = repository.partition("/")
-    base = response = None
     for kind in ("orgs", "users"):
         base = f"/{kind}/{quote(owner)}/packages/container/{quote(name, safe='')}/versions"
-        response = yield Request("GET", f"{base}?per_page={PAGE_SIZE}")
-        if response.status != 404:
-            break
-    assert response is not None
-    if response.status == 404:
-        return []
-    found: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    while True:
-        page = expect(response, 200, what=f"list the versions of {repository}", scope=_READ).json(MAX_SIZE)
-        found += ({**version, "base": base} for version in items_of(page, response))
-        following = next_page(response, seen)
-        if following is None:
-            return found
-        response = yield Request("GET", following)
+        url = f"{base}?per_page={PAGE_SIZE}"
+        found = yield from pages(url, what=f"list the versions of {repository}", scope=_READ)
+        if found is not None:
+            return [{**version, "base": base} for version in found]
+    return []
 
 
 def _tags(version: dict[str, Any]) -> tuple[str, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote
 
 from regkit.errors import AccessDenied
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow, Request
-from regkit.protocol.page import next_page
 from regkit.vendors.access import Access, Fixed
 from regkit.vendors.answer import date_of, document_of, expect, items_of
 from regkit.vendors.capability import GITLAB
 from regkit.vendors.immutable import matching
+from regkit.vendors.pages import pages
 from regkit.vendors.vendor import PAGE_SIZE, Vendor, VendorTag
 
 _READ = "a token needs the scope read_api for this; a deploy token can't ask GitLab's API"
@@ -47,8 +46,9 @@ class GitLab(Vendor):
         place = yield from self._place(repository)
         if place is None:
             return ()
-        found = yield from _pages(f"{_path(place)}/tags?per_page={PAGE_SIZE}", f"list the tags of {repository}")
-        return tuple(VendorTag(str(item.get("name"))) for item in found)
+        url = f"{_path(place)}/tags?per_page={PAGE_SIZE}"
+        found = yield from pages(url, what=f"list the tags of {repository}", scope=_READ)
+        return tuple(VendorTag(str(item.get("name"))) for item in found or ())
 
     def look_up_tag(self, repository: str, tag: str) -> Flow[VendorTag | None]:
         """Ask for one tag, with its date and digest."""
@@ -94,8 +94,8 @@ class GitLab(Vendor):
         project = repository
         while "/" in project:
             url = f"/api/v4/projects/{quote(project, safe='')}/registry/repositories?per_page={PAGE_SIZE}"
-            found = yield from _pages(url, f"list the repositories of {project}", absent=True)
-            for item in found:
+            found = yield from pages(url, what=f"list the repositories of {project}", scope=_READ)
+            for item in found or ():
                 if item.get("path") == repository and isinstance(item.get("id"), int):
                     self._places[repository] = (project, item["id"])
                     return self._places[repository]
@@ -105,17 +105,3 @@ class GitLab(Vendor):
 
 def _path(place: tuple[str, int]) -> str:
     return f"/api/v4/projects/{quote(place[0], safe='')}/registry/repositories/{place[1]}"
-
-
-def _pages(url: str, what: str, *, absent: bool = False) -> Flow[list[dict[str, Any]]]:
-    """Read all pages of a list; with `absent`, one that isn't there is empty."""
-    found: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    following: str | None = url
-    while following is not None:
-        response = yield Request("GET", following)
-        if absent and response.status == 404:
-            return found
-        found += items_of(expect(response, 200, what=what, scope=_READ).json(MAX_SIZE), response)
-        following = next_page(response, seen)
-    return found

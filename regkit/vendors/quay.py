@@ -8,8 +8,9 @@ from typing import Any
 from regkit.errors import AccessDenied
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow, Request
+from regkit.protocol.page import MAX_PAGES
 from regkit.vendors.access import Access, Fixed
-from regkit.vendors.answer import MAX_PAGES, date_of, document_of, expect, items_of, json_request
+from regkit.vendors.answer import date_of, document_of, expect, items_of, json_request
 from regkit.vendors.capability import QUAY
 from regkit.vendors.immutable import marked
 from regkit.vendors.vendor import PAGE_SIZE, Description, Vendor, VendorTag
