@@ -119,7 +119,9 @@ def options(
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(envvar="REGKIT_CA_FILE", help="PEM file with authorities that are trusted too.", exists=True),
+        typer.Option(
+            envvar="REGKIT_CA_FILE", help="PEM file with authorities that are trusted too.", exists=True, dir_okay=False
+        ),
     ] = None,
     config: Annotated[
         Path | None,

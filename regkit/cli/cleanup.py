@@ -83,13 +83,14 @@ def plan(
     form: Annotated[ListFormat, typer.Option("--format", envvar="REGKIT_FORMAT")] = ListFormat.text,
 ) -> None:
     """Show what `apply` with the same options would remove and what it keeps, with a reason a line."""
+    from regkit.cli.reports import Reports, write_file
+
+    Reports(metadata=out).check()
     work = _work(ctx, repositories, name, match, keep, keep_semver, older_than, untagged=untagged)
     with globals_of(ctx).session() as session:
         plans = [made for _, made in _plan_all(ctx, session, work)]
     document = _document(plans)
     if out is not None:
-        from regkit.cli.reports import write_file
-
         write_file(out, json.dumps(document, indent=2) + "\n")
     if form is ListFormat.jsonl:
         write_json_lines(_decisions(document))

@@ -12,7 +12,6 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import DryRun, Images
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import write_json, write_lines
 from regkit.cli.pages import ReadPage, read_page
 from regkit.cli.releasing import Release, read_release
 from regkit.cli.render_tally import Tally
@@ -87,10 +86,4 @@ def merge(
             show_plan(make_plan(session, spec), form)
             return
         result = carry_out(session, spec, env=os.environ)
-    reports.write(result, tally, os.environ)
-    if form is Format.json:
-        write_json(result.to_json())
-    else:
-        write_lines(result.names)
-    if result.unfinished is not None:
-        raise result.unfinished
+    reports.tell(result, tally, os.environ, form)

@@ -12,7 +12,6 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import DryRun
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of, refuse_typed
-from regkit.cli.output import write_json, write_lines
 from regkit.cli.pages import page_again
 from regkit.cli.render_tally import Tally
 from regkit.cli.reports import Reports, read_reports
@@ -86,13 +85,7 @@ def publish(
             show_plan(approve(make_plan(session, spec, env=os.environ, admission=admission())), form)
             return
         result = carry_out(session, spec, env=os.environ, admission=admission, approve=approve)
-    reports.write(result, tally, os.environ)
-    if form is Format.json:
-        write_json(result.to_json())
-    else:
-        write_lines(result.names)
-    if result.unfinished is not None:
-        raise result.unfinished
+    reports.tell(result, tally, os.environ, form)
 
 
 def _saved(ctx: typer.Context, path: Path) -> SavedPlan:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regkit.cli.output import safe
-from regkit.errors import RegkitError, UsageError
+from regkit.cli.options import Format
+from regkit.cli.output import safe, write_json, write_lines
+from regkit.errors import PartlyDone, RegkitError, UsageError
 
 if TYPE_CHECKING:
     from regkit.cli.render_tally import Tally
@@ -42,8 +45,25 @@ class Reports:
             if not os.access(path if path.exists() else path.parent, os.W_OK):
                 raise UsageError(f"{path} can't be written: permission denied", hint="name another file")
 
-    def write(self, result: PublishResult, tally: Tally, env: Mapping[str, str]) -> None:
-        """Write them, and what the CI system asks for in its variables."""
+    def tell(self, result: PublishResult, tally: Tally, env: Mapping[str, str], form: Format) -> None:
+        """Write the result to stdout, and to all files; raise PartlyDone for what is left undone, a file perhaps."""
+        left = [result.unfinished] if result.unfinished else list[RegkitError]()
+        for write in (partial(self._write, result, tally, env), partial(_show, result, form)):
+            try:
+                write()
+            except RegkitError as error:
+                left.append(error)
+        if result.unfinished is not None and len(left) == 1:
+            raise result.unfinished
+        if left:
+            said = "; ".join(error.message for error in left)
+            raise PartlyDone(
+                said if result.unfinished else f"the release is up, but {said}",
+                hint=left[0].hint or "the same command again tells of it, and pushes nothing",
+            )
+
+    def _write(self, result: PublishResult, tally: Tally, env: Mapping[str, str]) -> None:
+        """Write the files, and what the CI system asks for in its variables."""
         if self.metadata is not None:
             write_file(self.metadata, json.dumps(_metadata(result), indent=2) + "\n")
         if self.image_refs is not None:
@@ -78,6 +98,14 @@ def read_reports(
     reports = Reports(metadata_file, image_refs, digest_file, dotenv)
     reports.check()
     return reports
+
+
+def _show(result: PublishResult, form: Format) -> None:
+    if form is Format.json:
+        write_json(result.to_json())
+    else:
+        write_lines(result.names)
+    sys.stdout.flush()
 
 
 def _metadata(result: PublishResult) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def whoami(
 ) -> None:
     """Say who one is at a registry, where that login is from, and whether it lets one in (exit code 4 if not)."""
     from regkit.errors import AccessDenied
+    from regkit.events import Note
     from regkit.ops.login import known_logins, parse_login_place
     from regkit.ops.login import whoami as identify
 
@@ -33,7 +34,10 @@ def whoami(
     with globals_of(ctx).session() as session:
         _warn(session.credentials.exposed)
         if place is None:
-            _list(known_logins(session.credentials), form)
+            known = known_logins(session.credentials)
+            if not known:
+                session.report(Note("no login is known: regkit login HOST keeps one"))
+            _list(known, form)
             return
         found = identify(session, *place)
     if form is not ListFormat.text:

@@ -108,6 +108,17 @@ def test_untagged_manifests_go_but_not_what_a_tag_needs(stage: Stage) -> None:
     assert stage.place.holes() == []
 
 
+def test_a_place_where_no_plan_can_be(stage: Stage, tmp_path: Path) -> None:
+    """It is refused before anything is read, and no directory is made for it."""
+    for place, why in ((tmp_path / "absent" / "plan.json", "isn't a directory"), (tmp_path, "it is a directory")):
+        done = regkit("cleanup", "plan", stage.app, "--keep", "1", "--out", place)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{place} can't be written: " in done.stderr
+        assert why in done.stderr
+
+    assert not (tmp_path / "absent").exists()
+
+
 def test_a_saved_plan_is_carried_out_where_it_still_holds(stage: Stage, tmp_path: Path) -> None:
     """It needs no --yes; a tag that moved since stays, and so does what came since."""
     plan = tmp_path / "plan.json"

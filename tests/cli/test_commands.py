@@ -77,6 +77,8 @@ def test_help_lists_all_commands() -> None:
         (["tag", "ls", "a", "--sort", "age"], "Invalid value for '--sort'"),
         (["--progress", "loud", "doctor"], "Invalid value for '--progress'"),
         (["--ca-file", "/nonexistent", "doctor"], "does not exist"),
+        (["--ca-file", "/", "doctor"], "is a directory"),
+        (["cleanup", "plan", "a/b", "--keep", "some"], "'some' is not a whole number"),
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str) -> None:

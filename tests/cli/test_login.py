@@ -237,7 +237,7 @@ def test_whoami_with_a_refused_login(tmp_path: Path) -> None:
 
 
 def test_whoami_everywhere(tmp_path: Path) -> None:
-    """Without a host all logins are listed, and nobody is asked; none at all is an empty list."""
+    """Without a host all logins are listed, and nobody is asked; none at all is an empty list, and people are told."""
     env = {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {"b.test": {"auth": AUTH}, "a.test": {}}})}
 
     assert output_of(regkit("whoami", env=env, home=tmp_path)).splitlines() == [
@@ -249,7 +249,10 @@ def test_whoami_everywhere(tmp_path: Path) -> None:
         {"host": "a.test", "user": None, "source": None},
         {"host": "b.test", "user": "me", "source": "DOCKER_AUTH_CONFIG"},
     ]
-    assert output_of(regkit("whoami", home=tmp_path)) == ""
+    nobody = regkit("whoami", home=tmp_path)
+    assert output_of(nobody) == ""
+    assert nobody.stderr == "no login is known: regkit login HOST keeps one\n"
+    assert regkit("-q", "whoami", home=tmp_path).stderr == ""
 
 
 def test_a_file_that_others_may_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.support import Served, attested_layout, serving
-from tests.support.command import output_of, regkit
+from tests.support.command import output_of, regkit, started
 
 ORDER = ["1", "1.2", "1.2.3", "latest"]
 
@@ -167,3 +167,42 @@ def test_a_file_in_the_context_is_no_part_of_the_source(served: Served, tmp_path
     before = annotations()
     assert annotations("--out", "plan.json") == annotations("--out", "plan.json") == before
     assert annotations() != before
+
+
+def test_a_file_that_takes_nothing_when_all_is_up(command: tuple[str | Path, ...], tmp_path: Path) -> None:
+    """Exit code 8: the release is there, its name is on stdout, and so are the files that can be."""
+    done = regkit(*command, "--metadata-file", "/dev/full")
+    names = output_of(regkit(*command, "--image-refs", tmp_path / "refs"))
+
+    assert (done.returncode, done.stdout) == (8, names)
+    assert "the release is up, but /dev/full can't be written: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_stdout_that_takes_nothing_when_all_is_up(
+    served: Served, command: tuple[str | Path, ...], form: str, tmp_path: Path
+) -> None:
+    """Exit code 8, and the files are there."""
+    refs = tmp_path / "refs"
+    with (
+        Path("/dev/full").open("wb") as full,
+        started(*command, "--image-refs", refs, "--format", form, home=tmp_path, stdout=full) as process,
+    ):
+        _, said = process.communicate()
+
+    assert process.returncode == 8
+    assert b"the release is up, but the result can't be written to stdout: No space left on device" in said
+    assert refs.read_text().splitlines()[0] == f"{served.host}/a/one@{served.tags('a/one')['1.2.3']}"
+
+
+def test_a_reader_that_has_gone_gets_no_result(command: tuple[str | Path, ...], tmp_path: Path) -> None:
+    """The files are written all the same."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with started(*command, "--digest-file", tmp_path / "digest", home=tmp_path, stdout=writing) as process:
+        os.close(writing)
+        _, said = process.communicate()
+
+    assert process.returncode == 1
+    assert b"Traceback" not in said
+    assert (tmp_path / "digest").read_text().startswith("sha256:")
