@@ -13,9 +13,9 @@ from regkit.cli.options import globals_of, is_typed
 if TYPE_CHECKING:
     from regkit.config.spec import Config
     from regkit.oci.reference import Reference
-    from regkit.ops.page import Page
     from regkit.ops.planfile import SavedReadme
     from regkit.ops.readme import Place
+    from regkit.ops.readme_page import Page
 
 README = Path("README.md")
 
@@ -80,7 +80,7 @@ def _page(
         chosen = [image for image in images if image in listed]
     if not chosen:
         return None
-    from regkit.ops.page import Page
+    from regkit.ops.readme_page import Page
 
     file = readme or globals_of(ctx).readme() or README
     places = [place_of(config, image) for image in chosen]
@@ -91,7 +91,7 @@ def page_again(ctx: typer.Context) -> Callable[[SavedReadme], Page]:
     """Give what reads the README of a saved plan; where each repository shows it is for this machine to say."""
 
     def read(saved: SavedReadme) -> Page:
-        from regkit.ops.page import Page
+        from regkit.ops.readme_page import Page
 
         config = globals_of(ctx).config()
         return Page.read(saved.file, [place_of(config, image) for image in saved.images], short=saved.short)

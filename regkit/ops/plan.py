@@ -19,7 +19,7 @@ from regkit.ops.spec import PublishSpec
 from regkit.ops.versions import TagDecision, decide_tags, standing_versions
 
 if TYPE_CHECKING:
-    from regkit.ops.page import PageState
+    from regkit.ops.readme_page import PageState
 
 
 @dataclass(frozen=True, slots=True)

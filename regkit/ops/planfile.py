@@ -25,7 +25,7 @@ from regkit.transport.session import Session
 if TYPE_CHECKING:
     from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
-    from regkit.ops.page import Page
+    from regkit.ops.readme_page import Page
 
 _AGAIN = "make the plan anew: regkit plan --out FILE"
 

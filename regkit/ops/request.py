@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from regkit.build.means import Means
     from regkit.build.spec import BuildSpec
     from regkit.oci.digest import Digest
-    from regkit.ops.page import Page
+    from regkit.ops.readme_page import Page
 
 
 def publish_spec(

@@ -21,7 +21,7 @@ from regkit.ops.versions import Release, version_of
 
 if TYPE_CHECKING:
     from regkit.build.spec import BuildSpec
-    from regkit.ops.page import Page
+    from regkit.ops.readme_page import Page
 
 
 @dataclass(frozen=True, slots=True)

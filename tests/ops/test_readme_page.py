@@ -13,8 +13,8 @@ from regkit.errors import PartlyDone, Refused, UsageError
 from regkit.events import Note
 from regkit.oci.annotation import DESCRIPTION
 from regkit.oci.reference import Reference
-from regkit.ops.page import DESCRIPTION_LIMIT, Page
 from regkit.ops.readme import Place
+from regkit.ops.readme_page import DESCRIPTION_LIMIT, Page
 from regkit.ops.result import together
 from regkit.protocol.auth import Login
 from regkit.transport.credentials import Credentials
