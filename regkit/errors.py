@@ -19,16 +19,39 @@
 
 from __future__ import annotations
 
+import re
+
+_ADDRESS = re.compile(
+    r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?P<login>[^\s/'\"]*@(?!sha(?:256|512):))?(?P<place>[^\s?'\"]*)(?P<query>\?[^\s'\"]*)?"
+)
+
+
+def harmless(text: str) -> str:
+    """Leave out of the addresses in a text what may be secret: a login, and what follows a `?`, where signatures are.
+
+    The name in `ssh://me@host` stays; in `https://NAME@host` it may be a token.
+    """
+    return _ADDRESS.sub(_harmless, text) if "://" in text else text
+
+
+def _harmless(found: re.Match[str]) -> str:
+    scheme, login, place, query = found.group("scheme", "login", "place", "query")
+    web = scheme.lower() in ("http://", "https://")
+    if login and (web or ":" in login):
+        login = "…@"
+    return f"{scheme}{login or ''}{place}{'?…' if web and query else query or ''}"
+
 
 class RegkitError(Exception):
-    """One sentence (what, where) and, where there is one, a hint with the next step."""
+    """One sentence (what, where) and, where there is one, a hint with the next step; of addresses what is harmless."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = harmless(message)
+        super().__init__(self.message)
+        self.hint = hint and harmless(hint)
 
 
 class UsageError(RegkitError):

@@ -73,6 +73,12 @@ class Means:
 def parse_caches(text: str) -> tuple[Fields, ...]:
     """Read `type=registry,ref=NAME,…`, or names alone, which are caches in registries; raise UsageError."""
     parts = split_fields(text, "a cache")
+    shown = sorted(_LOGINS & {part.partition("=")[0].strip().lower() for part in parts})
+    if shown:
+        raise UsageError(
+            f"a cache's {shown[0]} would be shown to everybody on this machine, in a command line",
+            hint="give it to the builder: buildkitd reads what its own environment says of the storage",
+        )
     parsed: list[Fields]
     if not any("=" in part for part in parts):
         parsed = [(("type", "registry"), ("ref", part)) for part in parts]
@@ -86,12 +92,6 @@ def parse_caches(text: str) -> tuple[Fields, ...]:
             if not found.get("ref"):
                 raise UsageError(f"the cache {text!r} names no image", hint="write type=registry,ref=NAME")
             Reference.parse(found["ref"])
-        shown = sorted(_LOGINS & found.keys())
-        if shown:
-            raise UsageError(
-                f"a cache's {shown[0]} would be shown to everybody on this machine, in a command line",
-                hint="give it to the builder: buildkitd reads what its own environment says of the storage",
-            )
     return tuple(parsed)
 
 

@@ -122,9 +122,9 @@ def host(value: Any, base: Path) -> str:
     try:
         reference = Reference.parse(f"{name.lower()}/x/y")
     except UsageError:
-        raise UsageError(f"not a registry's host: {name!r}", hint=hint) from None
+        raise UsageError(f"not a registry's host: {_without_login(name)!r}", hint=hint) from None
     if reference.repository != "x/y":
-        raise UsageError(f"not a registry's host: {name!r}", hint=hint)
+        raise UsageError(f"not a registry's host: {_without_login(name)!r}", hint=hint)
     return reference.registry
 
 
@@ -151,3 +151,8 @@ def url(value: Any, base: Path) -> str:
     if not secure:
         raise Wrong("an address that begins with https://")
     return name.rstrip("/")
+
+
+def _without_login(name: str) -> str:
+    login, at, rest = name.rpartition("@")
+    return f"…@{rest}" if at and ":" in login else name

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from regkit.errors import AccessDenied, RegkitError, UsageError
+from regkit.errors import AccessDenied, RegkitError, UsageError, harmless
 from regkit.events import Note
 from regkit.oci.reference import Reference, is_loopback
 from regkit.protocol.auth import Login, ask_challenges
@@ -71,7 +71,9 @@ def connect(session: Session, reference: Reference, *, vendor: str = "", api: st
             hint=f'write vendor = "…" in [registry."{reference.registry}"]: dockerhub, ghcr, gitlab, harbor or quay',
         )
     if api and row.api != api.rstrip("/"):
-        session.report(Note(f"the login for {reference.registry} goes to {row.title}'s API at {api}, as configured"))
+        session.report(
+            Note(f"the login for {reference.registry} goes to {row.title}'s API at {harmless(api)}, as configured")
+        )
     return VendorApi(session, reference, row, api or default_base(session, reference.registry, row))
 
 
