@@ -94,5 +94,5 @@ def test_a_blob_that_is_none(place: Path, registry: RunningRegistry, plant: Call
     assert done.returncode == 5, done.stderr
     assert "Traceback" not in done.stderr
     assert registry.tags("a") == []
-    sent = [path for path in (registry.root).rglob("*") if path.is_file()] if registry.root else []
+    sent = [path for path in registry.root.rglob("*") if path.is_file()]
     assert not any(CANARY.encode() in path.read_bytes() for path in sent)
