@@ -7,7 +7,7 @@ import pytest
 from regkit.build.address import Address
 from regkit.config.sections import SCHEMES
 from regkit.errors import UsageError
-from tests.cli.test_commands import fails
+from tests.support.command import fails
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

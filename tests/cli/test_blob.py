@@ -12,12 +12,10 @@ import pytest
 from regkit.devregistry.app import DevRegistry
 from regkit.oci.digest import Digest
 from regkit.oci.layout import blob_path
-from tests.cli.test_commands import fails
-from tests.cli.test_resolve import piped
 from tests.ops.support import Served, serving
 from tests.ops.test_content import Spoiling
 from tests.protocol.support import upload
-from tests.support.command import output_of, regkit
+from tests.support.command import fails, output_of, piped, regkit
 from tests.support.memory import peak_memory
 from tests.support.registries import embedded
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from regkit.cli.building import read_building
-from tests.cli.test_commands import fails
 from tests.ops.support import Served, serving
-from tests.support.command import output_of, regkit
+from tests.support.command import fails, output_of, regkit
 from tests.support.layouts import make_layout
 
 TYPED = {

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import fails
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import release
-from tests.support.command import output_of, regkit
+from tests.ops.support import Served, attested_layout, release, serving
+from tests.support.command import fails, output_of, regkit
 
 
 @pytest.fixture

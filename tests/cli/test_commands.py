@@ -21,10 +21,9 @@ from regkit.protocol.flow import drive
 from regkit.protocol.manifest import put_manifest
 from regkit.targets.layout import Layout
 from regkit.transport.session import Session
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import ORDER, release
+from tests.ops.support import ORDER, Served, attested_layout, release, serving
 from tests.protocol.support import image
-from tests.support.command import clean_environment, output_of, regkit, started
+from tests.support.command import clean_environment, fails, output_of, regkit, started
 
 COMMANDS = ("publish", "inspect", "tag", "registry", "doctor")
 SLOW = {"cryptography", "httpx", "oras", "pydantic", "rich"}
@@ -41,14 +40,6 @@ def served(layout: Path) -> Iterator[Served]:
         release(served, layout)
         served.access.clear()
         yield served
-
-
-def fails(*arguments: str, code: int, env: dict[str, str] | None = None) -> str:
-    """Run a command that must fail so: nothing on stdout, and no traceback; give what it said."""
-    done = regkit(*arguments, env=env)
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 # The frame

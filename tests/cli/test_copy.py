@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from regkit.targets.layout import Layout
-from tests.cli.test_commands import fails
 from tests.ops.support import Served, attested_layout, serving
-from tests.support.command import output_of, regkit
+from tests.support.command import fails, output_of, regkit
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import fails
 from tests.ops.support import serving
-from tests.support.command import regkit
+from tests.support.command import fails, regkit
 from tests.support.layouts import make_layout
 
 

@@ -11,10 +11,9 @@ import pytest
 from regkit.oci.manifest import assemble_index
 from regkit.oci.platform import Platform
 from regkit.protocol.flow import Bytes
-from tests.cli.test_commands import fails
 from tests.ops.support import add_attestation, add_image, add_index, new_layout
 from tests.ops.test_diff import built
-from tests.support.command import output_of, regkit
+from tests.support.command import fails, output_of, regkit
 
 
 @pytest.fixture

@@ -14,11 +14,8 @@ from regkit.oci.layout import blob_path
 from regkit.oci.manifest import Manifest
 from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
-from tests.cli.test_commands import fails
-from tests.cli.test_resolve import piped
-from tests.ops.support import add_attestation, add_image, add_index, new_layout
-from tests.ops.test_inspect import add_referrer
-from tests.support.command import output_of, regkit
+from tests.ops.support import add_attestation, add_image, add_index, add_referrer, new_layout
+from tests.support.command import fails, output_of, piped, regkit
 
 
 @pytest.fixture

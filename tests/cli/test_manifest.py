@@ -15,11 +15,8 @@ import pytest
 from regkit.oci import mediatype
 from regkit.oci.digest import Digest
 from regkit.targets.layout import Layout
-from tests.cli.test_commands import fails
-from tests.cli.test_resolve import piped
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import release
-from tests.support.command import clean_environment, output_of, regkit
+from tests.ops.support import Served, attested_layout, release, serving
+from tests.support.command import clean_environment, fails, output_of, piped, regkit
 
 ODD = b'{ "schemaVersion": 2,\t"manifests": [] }\n'
 

@@ -9,10 +9,8 @@ import pytest
 
 from regkit.oci.descriptor import Descriptor
 from regkit.targets.layout import Layout
-from tests.cli.test_commands import fails
-from tests.ops.support import attested_layout
-from tests.ops.test_inspect import add_referrer
-from tests.support.command import output_of, regkit
+from tests.ops.support import add_referrer, attested_layout
+from tests.support.command import fails, output_of, regkit
 
 
 @pytest.fixture

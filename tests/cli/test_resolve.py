@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from regkit.targets.layout import Layout
-from tests.cli.test_commands import fails
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import release
-from tests.support.command import clean_environment, output_of, regkit
+from tests.ops.support import Served, attested_layout, release, serving
+from tests.support.command import fails, output_of, piped, regkit
 
 
 @pytest.fixture
@@ -23,12 +19,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
         release(served, attested_layout(tmp_path / "layout", "linux/amd64", "linux/arm64"))
         served.access.clear()
         yield served
-
-
-def piped(*arguments: str | Path, given: bytes, home: Path) -> subprocess.CompletedProcess[bytes]:
-    """Run `regkit` with something on its stdin; what it wrote stays bytes."""
-    argv = [sys.executable, "-m", "regkit", *map(str, arguments)]
-    return subprocess.run(argv, input=given, capture_output=True, check=False, env=clean_environment(home), timeout=60)
 
 
 def test_names_become_digests(served: Served, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from regkit.devregistry.app import DevRegistry
@@ -16,9 +17,16 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest, assemble_index, canonical_json
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
+from regkit.ops.publish import publish
+from regkit.ops.request import publish_spec
+from regkit.ops.result import PublishResult
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.layout import Layout
 from regkit.transport.session import Session
+
+COMMIT = "8f3c2b1a9d7e6f5c4b3a29181716151413121110"
+PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
+ORDER = ["1", "1.2", "1.2.3", "latest"]
 
 
 def add_image(
@@ -53,6 +61,26 @@ def add_attestation(layout: Layout, image: Descriptor, content: str = "") -> Des
         "vnd.docker.reference.digest": str(image.digest),
     }
     return replace(_add(layout, config, [layer]), platform=Platform("unknown", "unknown"), annotations=annotations)
+
+
+def add_referrer(layout: Layout, subject: Descriptor, kind: str = "application/x.sbom", text: str = "{}") -> Descriptor:
+    """Attach an artifact with one layer."""
+    empty = Descriptor.of(mediatype.OCI_EMPTY, b"{}")
+    layer = Descriptor.of("application/vnd.in-toto+json", text.encode())
+    for descriptor, data in ((empty, b"{}"), (layer, text.encode())):
+        layout.push(descriptor, Bytes(data))
+    plain = Descriptor(subject.media_type, subject.digest, subject.size)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": mediatype.OCI_MANIFEST,
+        "artifactType": kind,
+        "config": empty.to_json(),
+        "layers": [layer.to_json()],
+        "subject": plain.to_json(),
+    }
+    manifest = Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
+    layout.push(manifest.descriptor, Bytes(manifest.raw))
+    return manifest.descriptor
 
 
 def add_index(layout: Layout, children: Sequence[Descriptor], name: str | None = None) -> Manifest:
@@ -141,6 +169,20 @@ def serving(registry: DevRegistry | None = None) -> Iterator[Served]:
     with running(served.registry, report=log) as server, served.session:
         served.host = server.host
         yield served
+
+
+def release(served: Served, layout: Path, version: str = "v1.2.3", **options: Any) -> PublishResult:
+    """Publish a layout's images as a release of `team/hello`."""
+    spec = publish_spec(
+        f"{served.host}/team/hello", sources=[layout], version=version, commit=COMMIT, env={}, **options
+    )
+    return publish(served.session, spec, env={})
+
+
+def tags_put(served: Served) -> list[str]:
+    """Give the tags that were written, in order."""
+    names = [line.rpartition("/")[2] for line in served.writes if line.startswith("PUT") and "/manifests/" in line]
+    return [name for name in names if ":" not in name]
 
 
 def manifest_name(request: Request) -> str:

@@ -17,8 +17,7 @@ from regkit.protocol.flow import Request, Response, drive
 from regkit.protocol.manifest import put_manifest
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import Served, attested_layout, release, serving
 
 
 def asked(served: Served, text: str = "/team/hello") -> Capabilities:

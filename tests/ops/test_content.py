@@ -30,8 +30,7 @@ from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.transport.session import Session
-from tests.ops.support import Served, Undeletable, attested_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import Served, Undeletable, attested_layout, release, serving
 
 DATA = b"some content"
 BLOB = Descriptor.of("application/octet-stream", DATA)

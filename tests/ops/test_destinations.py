@@ -19,8 +19,7 @@ from regkit.ops.result import PublishResult
 from regkit.ops.spec import PublishSpec
 from regkit.protocol.flow import Request, Response
 from regkit.targets.repository import Repository
-from tests.ops.support import Served, Undeletable, attested_layout, serving
-from tests.ops.test_publish import COMMIT, ORDER, PLATFORMS, tags_put
+from tests.ops.support import COMMIT, ORDER, PLATFORMS, Served, Undeletable, attested_layout, serving, tags_put
 
 
 class Broken(DevRegistry):

@@ -19,8 +19,7 @@ from regkit.protocol.flow import Bytes
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.transport.session import Session
-from tests.ops.support import add_attestation, add_image, add_index, attested_layout, new_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import add_attestation, add_image, add_index, attested_layout, new_layout, release, serving
 
 
 def compared(root: Path, before: str, after: str, platform: str | None = None) -> Diff:

@@ -11,8 +11,7 @@ from regkit.ops.explain import Explanation, explain_tags
 from regkit.ops.tags import set_tags
 from regkit.ops.versions import parse_release
 from regkit.targets.repository import Repository
-from tests.ops.support import Served, attested_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import Served, attested_layout, release, serving
 
 VERSIONS = ("v1.2.3", "v1.3.0", "v2.0.0-rc.1", "main", "refs/pull/7/merge")
 

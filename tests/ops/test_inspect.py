@@ -9,7 +9,6 @@ import pytest
 from regkit.devregistry.app import DevRegistry
 from regkit.errors import NotFound, ProtocolError, UsageError
 from regkit.oci import mediatype
-from regkit.oci.descriptor import Descriptor
 from regkit.oci.manifest import Manifest, canonical_json
 from regkit.oci.platform import Platform
 from regkit.ops.attestations import read_attestations
@@ -25,8 +24,17 @@ from regkit.protocol.manifest import put_manifest
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.transport.session import Session
-from tests.ops.support import add_attestation, add_image, add_index, attested_layout, manifest_name, new_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import (
+    add_attestation,
+    add_image,
+    add_index,
+    add_referrer,
+    attested_layout,
+    manifest_name,
+    new_layout,
+    release,
+    serving,
+)
 
 
 @pytest.fixture
@@ -136,26 +144,6 @@ def test_a_broken_configuration(tmp_path: Path, config: bytes) -> None:
 
 
 # What is beneath, and what refers
-
-
-def add_referrer(layout: Layout, subject: Descriptor, kind: str = "application/x.sbom", text: str = "{}") -> Descriptor:
-    """Attach an artifact with one layer."""
-    empty = Descriptor.of(mediatype.OCI_EMPTY, b"{}")
-    layer = Descriptor.of("application/vnd.in-toto+json", text.encode())
-    for descriptor, data in ((empty, b"{}"), (layer, text.encode())):
-        layout.push(descriptor, Bytes(data))
-    plain = Descriptor(subject.media_type, subject.digest, subject.size)
-    document = {
-        "schemaVersion": 2,
-        "mediaType": mediatype.OCI_MANIFEST,
-        "artifactType": kind,
-        "config": empty.to_json(),
-        "layers": [layer.to_json()],
-        "subject": plain.to_json(),
-    }
-    manifest = Manifest(mediatype.OCI_MANIFEST, canonical_json(document))
-    layout.push(manifest.descriptor, Bytes(manifest.raw))
-    return manifest.descriptor
 
 
 @pytest.fixture

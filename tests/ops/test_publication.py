@@ -12,8 +12,7 @@ from regkit.devregistry.app import DevRegistry
 from regkit.errors import PartlyDone, Unavailable, VerificationFailed
 from regkit.events import Note
 from regkit.protocol.flow import Bytes, Request, Response
-from tests.ops.support import Cascading, Served, attested_layout, manifest_name, serving
-from tests.ops.test_publish import ORDER, release
+from tests.ops.support import ORDER, Cascading, Served, attested_layout, manifest_name, release, serving
 
 PLATFORMS = ("linux/amd64", "linux/arm64/v8")
 NAMES = tuple(f"8f3c2b1-{platform.replace('/', '-')}" for platform in PLATFORMS)

@@ -18,37 +18,24 @@ from regkit.oci.manifest import Manifest
 from regkit.ops.copy import CopySpec, copy
 from regkit.ops.publish import plan, publish
 from regkit.ops.request import publish_spec
-from regkit.ops.result import PublishResult
 from regkit.protocol.flow import Request, Response
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.targets.repository import Repository
 from tests.ops.support import (
+    COMMIT,
+    ORDER,
+    PLATFORMS,
     Cascading,
     Devouring,
     Lagging,
-    Served,
     Undeletable,
     attested_layout,
     manifest_name,
+    release,
     serving,
+    tags_put,
 )
-
-COMMIT = "8f3c2b1a9d7e6f5c4b3a29181716151413121110"
-PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
-ORDER = ["1", "1.2", "1.2.3", "latest"]
-
-
-def release(served: Served, layout: Path, version: str = "v1.2.3", **options: Any) -> PublishResult:
-    spec = publish_spec(
-        f"{served.host}/team/hello", sources=[layout], version=version, commit=COMMIT, env={}, **options
-    )
-    return publish(served.session, spec, env={})
-
-
-def tags_put(served: Served) -> list[str]:
-    names = [line.rpartition("/")[2] for line in served.writes if line.startswith("PUT") and "/manifests/" in line]
-    return [name for name in names if ":" not in name]
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.ops.tags import set_tags
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.repository import Repository
-from tests.ops.support import Served, attested_layout, manifest_name, serving
-from tests.ops.test_publish import ORDER, release
+from tests.ops.support import ORDER, Served, attested_layout, manifest_name, release, serving
 
 
 class Ruled(DevRegistry):

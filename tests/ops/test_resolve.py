@@ -11,8 +11,7 @@ from regkit.ops.resolve import at_digest, resolve
 from regkit.targets.layout import Layout
 from regkit.targets.location import Location
 from regkit.transport.session import Session
-from tests.ops.support import attested_layout, serving
-from tests.ops.test_publish import release
+from tests.ops.support import attested_layout, release, serving
 
 DIGEST = Digest("sha256:" + "a" * 64)
 

@@ -10,8 +10,7 @@ from regkit.events import Note, TagKept, TagMoved, TagRemoved
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
 from regkit.ops.tags import list_tags, plan_removal, remove_tags, set_tags
-from tests.ops.support import Cascading, Served, Undeletable, attested_layout, serving
-from tests.ops.test_publish import ORDER, release
+from tests.ops.support import ORDER, Cascading, Served, Undeletable, attested_layout, release, serving
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from tests.ops.support import (
     add_index,
     attested_layout,
     new_layout,
+    release,
     serving,
 )
-from tests.ops.test_publish import release
 
 GONE = Descriptor(mediatype.OCI_MANIFEST, Digest("sha256:" + "0" * 64), 100)
 

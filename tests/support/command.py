@@ -97,6 +97,22 @@ def git(directory: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def fails(*arguments: str, code: int, env: dict[str, str] | None = None) -> str:
+    """Run a command that must fail so: nothing on stdout, and no traceback; give what it said."""
+    done = regkit(*arguments, env=env)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def piped(*arguments: str | Path, given: bytes, home: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run `regkit` with something on its stdin; what it wrote stays bytes."""
+    argv = [sys.executable, "-m", "regkit", *map(str, arguments)]
+    return subprocess.run(
+        argv, input=given, capture_output=True, check=False, env=clean_environment(home), timeout=LIMIT
+    )
+
+
 def _run(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False
