@@ -165,6 +165,23 @@ def test_what_the_builder_prunes_stays(
     assert contents(tmp_path / "layout") == before
 
 
+def test_what_is_pruned_before_it_is_linked_is_built_again(
+    own: RunningBuilder, env: dict[str, str], spec: BuildSpec, tmp_path: Path, events: list[Event]
+) -> None:
+    """The builder's cache goes in the moment between buildctl's end and the links: then what was built is sent."""
+    real, once = shutil.which("buildctl"), tmp_path / "pruned"
+    prune = f"test -e {once} || {real} --addr {own.address} prune --all > {once}"
+    script = tmp_path / "bin" / "buildctl"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\n{real} "$@" || exit\n{prune}\n')
+    script.chmod(0o755)
+    build(spec, own.address, tmp_path / "layout", events.append, env={**env, "PATH": f"{script.parent}:{env['PATH']}"})
+
+    assert "Total:" in once.read_text()
+    assert not is_linked(tmp_path / "layout")
+    assert len(contents(tmp_path / "layout")) == len(blobs(tmp_path / "layout"))
+
+
 def test_removed_layout_leaves_the_store_whole(
     own: RunningBuilder, env: dict[str, str], spec: BuildSpec, tmp_path: Path, events: list[Event]
 ) -> None:
