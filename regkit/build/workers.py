@@ -64,6 +64,6 @@ def parse_workers(data: bytes) -> tuple[Platform, ...]:
     try:
         workers: list[dict[str, Any]] = json.loads(data)
         found = [Platform.from_json(platform) for worker in workers for platform in worker["platforms"]]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Unavailable("the builder's list of workers can't be read") from None
     return tuple(dict.fromkeys(found))

@@ -65,7 +65,7 @@ def verify(
     With `platforms` its images must be for exactly these; with `read_blobs` every blob is read, and its digest
     computed. Raise NotFound where the name itself stands for nothing; all else is a finding.
     """
-    with location.open(session) as target:
+    with location.open(session, mirrors=False) as target:
         root = read_root(target, location)
         walk = _Walk(target, read_blobs)
         walk.start(root)

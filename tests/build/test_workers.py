@@ -5,7 +5,7 @@ import os
 import pytest
 
 from regkit.build.address import Address
-from regkit.build.workers import version_of
+from regkit.build.workers import parse_workers, version_of
 from regkit.errors import Unavailable
 
 
@@ -15,3 +15,10 @@ def test_nobody_is_there() -> None:
         version_of(Address("tcp://127.0.0.1:1"), os.environ)
 
     assert "is buildkitd running there" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("said", [b"", b"no", b"{}x", b"[1]", b'[{"platforms": [1]}]', b"[" * 100_000])
+def test_an_answer_of_another_form(said: bytes) -> None:
+    """Whatever a builder says, it is one sentence."""
+    with pytest.raises(Unavailable, match="list of workers can't be read"):
+        parse_workers(said)

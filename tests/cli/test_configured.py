@@ -239,7 +239,7 @@ def test_a_pyproject(project: Path, registry: RunningRegistry) -> None:
 def test_what_it_says_of_a_registry_counts_for_every_command(
     project: Path, registry: RunningRegistry, tmp_path: Path
 ) -> None:
-    """A mirror is read from by `inspect`, and a copy writes to the registry itself.
+    """A mirror is read from by `inspect`; a copy writes to the registry itself, and `verify` looks at that, too.
 
     Only a file that is named lets a mirror say what a tag is.
     """
@@ -255,6 +255,7 @@ def test_what_it_says_of_a_registry_counts_for_every_command(
         asked, named = origin.mark(), {"REGKIT_CONFIG": "regkit.toml"}
         assert "linux/arm64" in output_of(regkit("inspect", mine, cwd=project, env=named))
         assert origin.since(asked) == []
+        assert f"{origin.host} answered 404" in fails(regkit("verify", mine, cwd=project, env=named), 5)
         output_of(regkit("copy", mine, other, cwd=project, env=named))
         assert (origin.tags("other"), registry.tags("other")) == (["1"], [])
 
