@@ -23,7 +23,8 @@ class Archive(LocalTarget):
     """The archive in `path`; with `create`, one is begun where there is none.
 
     What is pushed is written to a file without a name beside it, which takes its place when the context ends well; what
-    was in the archive before is copied over, checked. Nothing is ever extracted.
+    was in the archive before is copied over, checked. Nothing is ever extracted. Raise UsageError where `path` is no
+    archive of an image layout (image-spec, image-layout.md), or can't be one.
     """
 
     scheme = "oci-archive"

@@ -40,7 +40,7 @@ class DockerArchive(Archive):
 
     Tags are those of that repository; without one, all of them, and what is named gets a tag but no repository, which
     `docker load` doesn't show. Only images fit in, and indexes of one image; pushing others, or an artifact, raises
-    UsageError.
+    UsageError, and so does a file that `docker save` wouldn't write.
     """
 
     scheme = "docker-archive"

@@ -21,7 +21,8 @@ class Layout(LocalTarget):
     """The layout in `root`; with `create`, one is begun where there is none.
 
     Content is written at once, each blob under no name until it is whole; names when the context ends well. A blob that
-    is a symbolic link isn't there: it would lead out of the directory.
+    is a symbolic link isn't there: it would lead out of the directory. Raise UsageError where `root` is no image layout
+    (image-spec, image-layout.md), or can't be one.
     """
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
