@@ -124,9 +124,22 @@ class Publication:
         Where the registry refuses one, those that were written are put back, and its refusal is raised. Once a tag of
         `exact` stands the release is up: then the others follow, and PartlyDone is given back.
         """
+        written, refused = self._write(list(moves), exact)
+        settlement = Settlement(self._session, self.repository, self.index, release)
+        lost = settlement.run(written)
+        for tag, standing in written.items():
+            if tag in settlement.lost:
+                self._tags.remove(tag)
+            else:
+                self._session.report(TagMoved(tag, self.index.digest, standing))
+        return together(lost, self._unmoved(refused))
+
+    def _write(
+        self, moves: Sequence[tuple[str, Digest | None]], exact: Collection[str]
+    ) -> tuple[dict[str, Digest | None], dict[str, RegkitError]]:
+        """Give what was written, with what it stood on before, and what was refused of a release that is up."""
         written: dict[str, Digest | None] = {}
         refused: dict[str, RegkitError] = {}
-        moves = list(moves)
         is_up = any(tag in exact and standing == self.index.digest for tag, standing in moves)
         for tag, standing in moves:
             if standing == self.index.digest:
@@ -144,20 +157,13 @@ class Publication:
                 written[tag] = standing
             self._tags.append(tag)
             is_up = is_up or tag in exact
-        settlement = Settlement(self._session, self.repository, self.index, release)
-        lost = settlement.run(written)
-        for tag, standing in written.items():
-            if tag in settlement.lost:
-                self._tags.remove(tag)
-            else:
-                self._session.report(TagMoved(tag, self.index.digest, standing))
-        return together(lost, self._unmoved(refused))
+        return written, refused
 
     def _take_back(
         self, error: RegkitError, tag: str, written: Mapping[str, Digest | None], exact: Collection[str]
     ) -> RegkitError:
         """Put back what was written before the registry refused a tag; give the error that says what stands where."""
-        hint = _about_alias(tag) if exact and tag not in exact else error.hint
+        hint = _about_aliases([tag], error) if exact and tag not in exact else error.hint
         kind = AccessDenied if isinstance(error, AccessDenied) else Refused
         if not written:
             return kind(error.message, hint=hint)
@@ -173,10 +179,11 @@ class Publication:
             return None
         for tag, error in refused.items():
             self._session.report(TagKept(tag, error.message))
-        said = "; ".join(error.message for error in refused.values())
-        names = ", ".join(refused)
+        errors = list(refused.values())
+        said = "; ".join(error.message for error in errors)
         return PartlyDone(
-            f"the release is up, but {self.repository.name} lacks {names}: {said}", hint=_about_alias(names)
+            f"the release is up, but {self.repository.name} lacks {', '.join(refused)}: {said}",
+            hint=_about_aliases(refused, errors[0]),
         )
 
     def remove_intermediates(self, names: Iterable[str]) -> PartlyDone | None:
@@ -228,7 +235,7 @@ class Publication:
         left = ", ".join(names)
         return PartlyDone(
             f"the release is up, but in {self.repository.name} these tags stay: {left}; {error.message}",
-            hint=f"{error.hint + '; ' if error.hint else ''}then the same command again removes them",
+            hint=f"{f'{error.hint}; then ' if error.hint else ''}the same command again removes them",
         )
 
     def _stuck(self, names: Sequence[str]) -> PartlyDone:
@@ -303,8 +310,10 @@ def _halfway(error: Unavailable, written: Collection[str]) -> Unavailable:
     )
 
 
-def _about_alias(names: str) -> str:
-    return f"--no-aliases leaves {names} where it is; else let the registry move it, and run the same command again"
+def _about_aliases(tags: Iterable[str], error: RegkitError) -> str:
+    """Give what to do about aliases that a registry refused: for a login that may not, what that error says, too."""
+    hint = f"--no-aliases leaves {', '.join(tags)} alone; else let the registry move it, and run the same command again"
+    return f"{error.hint}; {hint}" if error.hint and isinstance(error, AccessDenied) else hint
 
 
 def _registry(repository: Repository) -> str:

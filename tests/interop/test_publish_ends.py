@@ -89,7 +89,7 @@ def test_the_last_alias_cannot_move(layouts: dict[str, Path], tmp_path: Path, qu
         patch = regkit(*command(layouts["new"], registry.host, "v1.2.4"))
         assert (patch.returncode, patch.stdout) == (9, "")
         assert "immutable" in patch.stderr
-        assert "hint: --no-aliases leaves 1 where it is" in patch.stderr
+        assert "hint: --no-aliases leaves 1 alone" in patch.stderr
         assert standing(registry) == before
 
         for _ in range(2):

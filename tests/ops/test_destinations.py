@@ -145,7 +145,7 @@ def test_one_that_refuses_is_partly_done(layout: Path, method: str, end: str, ot
     assert isinstance(result.unfinished, PartlyDone)
     assert all(f"{image} lacks {', '.join(ORDER)} (" in result.unfinished.message for image in images[1:])
     hint = str(result.unfinished.hint)
-    assert ("--no-aliases leaves 1 where it is" if method == "PUT" else "it may be read-only") in hint
+    assert ("--no-aliases leaves 1 alone" if method == "PUT" else "it may be read-only") in hint
     assert "others published" not in hint
     assert ("the same command again finishes it" in hint) == bool(others)
 

@@ -87,6 +87,7 @@ def test_all_or_nothing(
             assert f"{tag} ({before.get(tag, 'removed again')})" in error.message
         assert ("put back" in error.message) == bool(written)
         assert ("--no-aliases" in (error.hint or "")) == (refused != "1.2.3")
+        assert ("check that the account may" in (error.hint or "")) == (status == 403)
 
         registry.refused = {}
         assert release(served, layouts["new"]).tags == tuple(ORDER)
