@@ -44,6 +44,15 @@ Lookup = Callable[[str], Login | None]
 """Finds the login for a repository of a registry; for the registry as a whole where that is ""."""
 
 
+_AROUND_IPV4 = frozenset({0, 0x64FF9B << 64})
+"""The first 96 bits of IPv6 addresses that stand for an IPv4 address: ::/96 (RFC 4291), 64:ff9b::/96 (RFC 6052)."""
+
+_METADATA = frozenset(
+    {"100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254", "metadata.google.internal", "metadata.goog"}
+)
+"""Where clouds tell their machines secrets, other than at link-local addresses: Alibaba, Azure, AWS, Google."""
+
+
 class Challenge(NamedTuple):
     """One challenge of a `WWW-Authenticate`: the scheme in lower case, and its parameters."""
 
@@ -189,10 +198,13 @@ class Authority:
 
 
 def locality(host: str) -> str:
-    """Tell where a host is by its name or address alone: `loopback`, `link-local`, `private`, or "" for elsewhere."""
+    """Tell where a host is by its name or address alone: `loopback`, `link-local`, `private`, or "" for elsewhere.
+
+    Where a cloud tells its machines secrets is link-local, whatever the address is.
+    """
     import ipaddress  # only registries with a token service wait for it
 
-    name = host.lower().rstrip(".")
+    name = (host if host.isascii() else _plain(host)).lower().rstrip(".")
     try:  # resolvers take `127.1`, `0x7f.1` and `2130706433` for addresses too
         address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv4Address(socket.inet_aton(name))
     except (OSError, UnicodeError):
@@ -202,6 +214,10 @@ def locality(host: str) -> str:
             return _locality_of_name(name)
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address.sixtofour or address
+        if int(address) >> 32 in _AROUND_IPV4 and int(address) > 1:
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if str(address) in _METADATA:
+        return "link-local"
     if address.is_loopback or address.is_unspecified:
         return "loopback"
     if address.is_link_local:
@@ -209,7 +225,16 @@ def locality(host: str) -> str:
     return "" if address.is_global else "private"
 
 
+def _plain(host: str) -> str:
+    """Write digits and dots of other scripts as what the name service will be asked for (UTS 46)."""
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", host).replace("\u3002", ".")
+
+
 def _locality_of_name(name: str) -> str:
+    if name in _METADATA:
+        return "link-local"
     if name == "localhost" or name.endswith(".localhost"):
         return "loopback"
     private = "." not in name or name.endswith((".local", ".internal", ".lan", ".home.arpa", ".localdomain"))

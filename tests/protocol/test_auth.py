@@ -414,7 +414,18 @@ ADDRESSES = [
     ("192.168.1.1", "private"),
     ("100.64.0.1", "private"),
     ("fd00::1", "private"),
-    ("metadata.google.internal", "private"),
+    ("metadata.google.internal", "link-local"),
+    ("fd00:ec2::254", "link-local"),
+    ("fd00:0ec2:0::254", "link-local"),
+    ("fd20:ce::254", "link-local"),
+    ("100.100.100.200", "link-local"),
+    ("168.63.129.16", "link-local"),
+    ("::169.254.169.254", "link-local"),
+    ("64:ff9b::a9fe:a9fe", "link-local"),
+    ("64:ff9b::10.0.0.1", "private"),
+    ("169\u3002254\u3002169\uff61254", "link-local"),
+    ("\uff11\uff12\uff17.1", "loopback"),
+    ("\uff4cocalhost", "loopback"),
     ("printer.local", "private"),
     ("auth", "private"),
     ("8.8.8.8", ""),
@@ -423,6 +434,7 @@ ADDRESSES = [
     ("localhost.test", ""),
     ("127.0.0.1.test", ""),
     ("\u00e9.test", ""),
+    ("64:ff9b::8.8.8.8", ""),
 ]
 
 

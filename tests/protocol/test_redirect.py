@@ -108,6 +108,10 @@ def test_what_is_no_redirect(answer: object) -> None:
         ("https://registry.test", "https://2130706433/x"),
         ("http://registry.test", "http://169.254.169.254/latest/meta-data"),
         ("https://10.0.0.1", "https://169.254.169.254/x"),
+        ("https://registry.test", "https://[fd00:ec2::254]/latest/meta-data"),
+        ("http://registry.test", "http://100.100.100.200/latest/meta-data"),
+        ("http://registry.test", "http://metadata.google.internal/computeMetadata"),
+        ("http://registry.test", "http://169\u3002254\u3002169\u3002254/x"),
         ("http://127.0.0.1:5000", "http://169.254.169.254/x"),
     ],
 )
