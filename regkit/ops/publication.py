@@ -201,7 +201,9 @@ class Publication:
         if not leftovers:
             return None
         self._session.report(StageStarted("clean", f"removing intermediate tags of {self.repository.name}"))
-        stuck = self._untag(leftovers)
+        removed, stuck = self._untag(leftovers)
+        if not removed:
+            return stuck
         try:
             lost, gone = self._gone()
         except Unavailable as error:
@@ -221,15 +223,16 @@ class Publication:
         standing = zip(candidates, each(self.repository.resolve, candidates), strict=True)
         return [name for name, there in standing if there is not None and there.digest in mine]
 
-    def _untag(self, names: Sequence[str]) -> PartlyDone | None:
+    def _untag(self, names: Sequence[str]) -> tuple[int, PartlyDone | None]:
+        """Remove tags; give how many are, and why the others aren't."""
         remover = Remover(self._session, self.repository, self._manifests)
         for done, name in enumerate(names):
             error = remover.remove(name)
             if error is not None:
                 is_final = isinstance(error, Refused) and not remover.by_vendor
-                return self._stuck(names[done:]) if is_final else self._left(names[done:], error)
+                return done, self._stuck(names[done:]) if is_final else self._left(names[done:], error)
             self._session.report(TagRemoved(name))
-        return None
+        return len(names), None
 
     def _left(self, names: Sequence[str], error: RegkitError) -> PartlyDone:
         left = ", ".join(names)

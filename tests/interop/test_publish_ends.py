@@ -124,6 +124,7 @@ def test_the_registry_goes_while_intermediate_tags_are_removed(
                 registry.stop()
                 look.release()
             else:
+                look.release()
                 registry.stop()
                 last.release()
             out, err = (text.decode() for text in process.communicate(timeout=60))
