@@ -67,6 +67,10 @@ def up(
 
     wanted = Wanted(parse_platforms(platform or ()), addr, tls_dir.absolute() if tls_dir else None, rootless)
     known = globals_of(ctx)
+    if (unnamed := known.found()) is not None:
+        from regkit.transport.unnamed import check_shared
+
+        check_shared(unnamed)
     with known.reporter() as report:
         plain = known.plain_http
         found = act(

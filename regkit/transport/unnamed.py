@@ -70,6 +70,19 @@ def check_builder(found: Config, address: str) -> None:
         )
 
 
+def check_shared(found: Config) -> None:
+    """Raise UsageError where a builder that stays would read registries as a configuration says, for whatever project.
+
+    Mirrors, authorities and plain http decide what it takes for an image.
+    """
+    for host, said in found.registries.items():
+        if said.mirrors or said.plain_http or said.ca_file:
+            raise UsageError(
+                f"{found.path} would have the builder that stays read {host} as it says, for other projects, too",
+                hint=f"{naming(found)}; or use none: --config /dev/null",
+            )
+
+
 def leads_away(found: Config, host: str, address: str) -> bool:
     """Tell whether a configuration gives `address` for an API, and it is at another host than the registry `host`.
 

@@ -14,7 +14,7 @@ from regkit.protocol.auth import Login
 from regkit.protocol.check import check
 from regkit.transport.credentials import Credentials
 from regkit.transport.session import Session
-from regkit.transport.unnamed import check_builder, exposure, leads_away, leads_out
+from regkit.transport.unnamed import check_builder, check_shared, exposure, leads_away, leads_out
 from tests.transport.support import http, serving
 
 FILE = Path("regkit.toml")
@@ -115,6 +115,25 @@ def test_where_a_builder_may_be(address: str, away: bool) -> None:
         return
     with pytest.raises(UsageError, match=f"regkit.toml would send the source, and logins, to the builder at {address}"):
         check_builder(Config(FILE), address)
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        (RegistryConfig(PUBLIC, mirrors=("mirror.test",)), False),
+        (RegistryConfig(PUBLIC, plain_http=True), False),
+        (RegistryConfig(PUBLIC, ca_file=CA), False),
+        (RegistryConfig(PUBLIC, concurrency=1, vendor="harbor"), True),
+    ],
+)
+def test_a_builder_that_stays_serves_other_projects(said: RegistryConfig, allowed: bool) -> None:
+    """What one says of registries isn't for the others, unless its file is named."""
+    if allowed:
+        check_shared(found(said))
+        return
+    with pytest.raises(UsageError, match=f"the builder that stays read {PUBLIC} as it says") as raised:
+        check_shared(found(said))
+    assert raised.value.hint == f"{HINT}; or use none: --config /dev/null"
 
 
 def test_a_login_that_is_less_safe_is_told_once() -> None:
