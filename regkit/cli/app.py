@@ -157,15 +157,24 @@ def run(arguments: list[str]) -> int:
             sys.stderr.write("regkit: interrupted\n")
         return code
     except RegkitError as error:
-        if "--debug" in arguments or os.environ.get("REGKIT_DEBUG"):
-            import traceback
-
-            traceback.print_exc()
-        from regkit.cli.render_error import show_error
-
-        show_error(error)
-        return error.exit_code
+        return _failed(error, arguments)
+    except OSError as error:
+        if error.filename is None or not error.strerror:
+            raise
+        return _failed(RegkitError(f"{error.filename} can't be used: {error.strerror}"), arguments)
     return 0
+
+
+def _failed(error: RegkitError, arguments: Sequence[str]) -> int:
+    """Tell an error, and where it is from if that is wanted; give the exit code."""
+    if "--debug" in arguments or os.environ.get("REGKIT_DEBUG", "").lower() in ("1", "true", "t", "yes", "y", "on"):
+        import traceback
+
+        traceback.print_exc()
+    from regkit.cli.render_error import show_error
+
+    show_error(error)
+    return error.exit_code
 
 
 class _Interrupt(KeyboardInterrupt):

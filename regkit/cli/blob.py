@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,12 +76,16 @@ def put(
 
     A pipe that nothing comes through is an error: the command before it has failed. The empty blob is put from a file.
     """
+    from regkit.errors import UsageError
     from regkit.ops.content import push_blob
     from regkit.targets.location import Location
 
     location = Location.parse(repository)
     with globals_of(ctx).session() as session, _source(file) as source:
-        digest = push_blob(session, location, source)
+        try:
+            digest = push_blob(session, location, source)
+        except OSError as error:
+            raise UsageError(f"{file} can't be read: {error.strerror}") from None
     write_lines([digest])
 
 
@@ -91,22 +95,26 @@ def _source(file: Path) -> Iterator[Source]:
 
     Raise UsageError for a pipe that nothing comes through.
     """
-    from regkit.errors import UsageError
+    from regkit.errors import RegkitError, UsageError
     from regkit.targets.file import File
 
-    if file.is_file() and str(file) != "-":
+    piped = str(file) == "-"
+    if file.is_file() and not piped:
         yield File.named(file)
         return
-    with tempfile.NamedTemporaryFile() as kept:
-        if str(file) == "-":
-            shutil.copyfileobj(sys.stdin.buffer, kept, 1 << 20)
-        else:
-            with file.open("rb") as stream:
-                shutil.copyfileobj(stream, kept, 1 << 20)
-        kept.flush()
-        if not kept.tell() and (str(file) == "-" or file.is_fifo()):
+    with tempfile.TemporaryDirectory() as directory:
+        kept = Path(directory) / "blob"
+        try:
+            with nullcontext(sys.stdin.buffer) if piped else file.open("rb") as stream, kept.open("wb") as output:
+                shutil.copyfileobj(stream, output, 1 << 20)
+        except OSError as error:
+            raise RegkitError(
+                f"what comes from {file} can't be kept in {directory} meanwhile: {error.strerror}",
+                hint="make room there, or set TMPDIR to a directory that has it",
+            ) from None
+        if not kept.stat().st_size and (piped or file.is_fifo()):
             raise UsageError(
-                f"nothing came on {'stdin' if str(file) == '-' else file}, and an empty blob is seldom meant",
+                f"nothing came on {'stdin' if piped else file}, and an empty blob is seldom meant",
                 hint="look at the command before the pipe; the empty blob is put with /dev/null in its place",
             )
-        yield File.named(Path(kept.name))
+        yield File.named(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,11 +70,11 @@ def put(
     from regkit.targets.location import Location
 
     location = Location.parse(ref)
-    if str(file) == "-":
-        raw = sys.stdin.buffer.read(MAX_SIZE + 1)
-    else:
-        with file.open("rb") as stream:
+    try:
+        with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
             raw = stream.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from None
     if len(raw) > MAX_SIZE:
         raise UsageError(f"{file} is larger than the {MAX_SIZE} bytes of a manifest")
     manifest = read_document(raw, media_type)

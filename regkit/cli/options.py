@@ -130,7 +130,12 @@ def _configuration(file: Path | None) -> Config:
     from regkit.config.find import find_config
     from regkit.config.spec import Config
 
-    found = file or find_config(Path.cwd())
+    try:
+        found = file or find_config(Path.cwd())
+    except FileNotFoundError:
+        from regkit.errors import UsageError
+
+        raise UsageError("the working directory isn't there any more", hint="change to one that is") from None
     if found is None:
         return Config()
     from regkit.cli.keys import publish_keys

@@ -16,6 +16,7 @@ import typer
 from regkit.cli.options import Format
 from regkit.cli.output import safe, write_json, write_lines
 from regkit.errors import PartlyDone, RegkitError, UsageError
+from regkit.files import cant_write
 
 if TYPE_CHECKING:
     from regkit.cli.render_tally import Tally
@@ -39,10 +40,14 @@ class Reports:
     def check(self) -> None:
         """Raise UsageError where one can't be written: after a publish that would be late."""
         for path in self.paths:
+            try:
+                known = path.exists()
+            except OSError as error:
+                raise cant_write(path, error) from None
             if path.is_dir() or not path.parent.is_dir():
                 why = "it is a directory" if path.is_dir() else f"{path.parent} isn't a directory"
                 raise UsageError(f"{path} can't be written: {why}", hint="name a file in a directory that exists")
-            if not os.access(path if path.exists() else path.parent, os.W_OK):
+            if not os.access(path if known else path.parent, os.W_OK):
                 raise UsageError(f"{path} can't be written: permission denied", hint="name another file")
 
     def tell(self, result: PublishResult, tally: Tally, env: Mapping[str, str], form: Format) -> None:

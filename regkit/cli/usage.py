@@ -28,7 +28,7 @@ def sentences(ctx: Any) -> Iterator[None]:
         message = error.format_message()  # type: ignore[attr-defined]  # _Unreadable has it
         if message.startswith("Usage:"):  # a group without a command: typer shows its help
             raise
-        message = message.replace("valid int range", "whole number")
+        message = message.replace("valid int range", "whole number").partition(" Recognized values:")[0]
         raise UsageError(message.rstrip("."), hint=_hint(error, ctx)) from None
     except (typer.Abort, EOFError) as stop:  # at a question; an Abort's context says whether it was Ctrl-C
         sys.stderr.write("\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from regkit.oci.layout import blob_path
 from tests.ops.support import Served, serving
 from tests.ops.test_content import Spoiling
 from tests.protocol.support import upload
-from tests.support.command import fails, output_of, piped, regkit
+from tests.support.command import clean_environment, fails, output_of, piped, regkit
 from tests.support.memory import peak_memory
 from tests.support.registries import embedded
 
@@ -123,6 +125,33 @@ def test_a_pipe_that_nothing_comes_through(served: Served, tmp_path: Path, sourc
     assert "no blob has this digest" in fails("blob", "head", f"{name}@{empty}", code=5)
     assert output_of(regkit("blob", "put", name, "/dev/null")) == f"{empty}\n"
     assert json.loads(output_of(regkit("blob", "head", f"{name}@{empty}")))["size"] == 0
+
+
+def test_a_disk_that_is_full_meanwhile(served: Served, tmp_path: Path) -> None:
+    """What comes through a pipe has to be kept somewhere: where there is no room, that place is named."""
+    script = 'ulimit -f 1 && exec "$0" -B -m regkit blob put "$1" -'
+    name = f"{served.host}/team/hello"
+
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, name],
+        input=DATA,
+        env=clean_environment(tmp_path, {"TMPDIR": str(tmp_path)}),
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(f"regkit: error: what comes from - can't be kept in {tmp_path}".encode())
+    assert b"set TMPDIR" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["blob", "manifest"])
+def test_a_file_that_fails_while_it_is_read(served: Served, verb: str) -> None:
+    """Linux's own file that can't be read at its beginning: exit code 2, in one sentence."""
+    said = fails(verb, "put", f"{served.host}/team/hello", "/proc/self/mem", code=2)
+
+    assert "regkit: error: /proc/self/mem can't be read: Input/output error" in said
 
 
 def test_put_names_a_repository_only(served: Served, tmp_path: Path) -> None:
