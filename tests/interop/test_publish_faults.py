@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+import trustme
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.auth import TokenGuard
@@ -27,6 +26,7 @@ from regkit.devregistry.front import Front
 from regkit.devregistry.server import running
 from regkit.devregistry.tokens import Tokens
 from regkit.devregistry.users import Users
+from tests.support.builders import running_builder
 from tests.support.command import output_of, peer, regkit, started
 from tests.support.layouts import make_layout
 from tests.support.proxy import proxy
@@ -80,18 +80,22 @@ def test_the_disk_is_full(registry: RunningRegistry, large: Path, builder: str, 
 
 
 @distribution_only
-def test_the_builder_dies_while_it_hands_over(registry: RunningRegistry, large: Path, home: Path) -> None:
-    """SIGKILL to buildkitd while the layers come out of it: 75, nothing is sent; the same command again does it all."""
+def test_the_builder_dies_while_it_hands_over(
+    registry: RunningRegistry, large: Path, home: Path, builder: str, tmp_path: Path
+) -> None:
+    """SIGKILL to a far buildkitd while the layers come out of it: 75, nothing is sent; another one does it all."""
     command = ("publish", large, "--image", f"{registry.host}/app", "--version", "v1.2.3", "--platform", PLATFORMS[0])
-    with started(*command, home=home) as process:
-        until(lambda: list(home.glob(".cache/regkit/run/*/*/layout/ingest/*/data")), "a layer comes", 60)
-        os.kill(daemon_of(home), signal.SIGKILL)
-        said = ending(process)
+    with running_builder(tmp_path / "far", authority=trustme.CA()) as far:
+        at = f"*={far.address.url},tls-dir={far.address.tls_dir}"
+        with started(*command, "--builder", at, home=home) as process:
+            until(lambda: list(home.glob(".cache/regkit/run/**/ingest/*/data")), "a layer comes", 60)
+            far.kill()
+            said = ending(process)
     assert process.returncode == 75
-    assert re.search(r"^regkit: error: the builder at unix://\S+ was lost during the build: ", said, re.M)
+    assert re.search(r"^regkit: error: the builder at tcp://\S+ was lost during the build: ", said, re.M)
     assert registry.writes() == []
 
-    output_of(regkit(*command, home=home))
+    output_of(regkit(*command, env={"BUILDKIT_HOST": builder}, home=home))
     check_whole(registry)
 
 
@@ -237,16 +241,3 @@ def small_disk(path: Path, room: int) -> Iterator[Path]:
         yield path
     finally:
         subprocess.run(["umount", path], check=True)
-
-
-def daemon_of(home: Path) -> int:
-    """Give the process of the buildkitd that runs for a home."""
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdecimal():
-            try:
-                words = (directory / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue  # it ended meanwhile
-            if words[0].endswith(b"/buildkitd") and any(os.fsencode(home) in word for word in words):
-                return int(directory.name)
-    raise AssertionError("there is no buildkitd for this home")
