@@ -171,6 +171,10 @@ class Publication:
         back = PutBack(self._session, self.repository, self.index)
         said = back.run(written)
         self._tags = [tag for tag in self._tags if tag in back.left or tag not in written]
+        if self._tags and None in written.values():
+            lost, gone = self._gone()  # a registry may take along with a tag what the tags that stood already stand on
+            if gone:
+                self._restore(lost, gone)
         return kind(f"{error.message}; of the tags before it, {said}", hint=hint)
 
     def _unmoved(self, refused: Mapping[str, RegkitError]) -> PartlyDone | None:

@@ -14,7 +14,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.ops.tags import set_tags
 from regkit.protocol.flow import Bytes, Request, Response
 from regkit.targets.repository import Repository
-from tests.ops.support import ORDER, Served, attested_layout, manifest_name, release, serving
+from tests.ops.support import ORDER, Cascading, Served, attested_layout, manifest_name, release, serving
 
 
 class Ruled(DevRegistry):
@@ -183,6 +183,25 @@ def test_given_tags_are_all_or_nothing_too(layouts: dict[str, Path]) -> None:
                 act()
             assert served.tags() == {"latest": before}
             assert "--no-aliases" not in str(caught.value.hint)
+
+
+def test_a_tag_that_stood_already_survives_a_registry_that_cascades(layouts: dict[str, Path]) -> None:
+    """The removal of a new tag takes along what another one stands on, too: that one comes back, with all content."""
+
+    class Both(Ruled, Cascading):
+        """It has rules, and takes content along with a tag."""
+
+    registry = Both()
+    with serving(registry) as served:
+        before = release(served, layouts["new"], tags=["a"])
+        registry.refused = {"c": 412}
+
+        with pytest.raises(Refused, match=r"put back: b \(removed again\)"):
+            release(served, layouts["new"], tags=["a", "b", "c"])
+
+        assert served.tags() == {"a": before.index.digest}
+        for image in before.images:
+            assert registry.handle(Request("HEAD", f"/v2/team/hello/manifests/{image.digest}")).status == 200
 
 
 def test_what_is_temporary_is_not_taken_back(layouts: dict[str, Path]) -> None:
