@@ -98,3 +98,9 @@ def _keys(document: Mapping[str, Any]) -> Iterator[str]:
     while isinstance(document, Mapping):
         [(key, document)] = document.items()
         yield key
+
+
+def test_a_text_that_was_made_to_take_for_ever() -> None:
+    """A statement of very many lines isn't looked into line by line; one of hundreds is."""
+    assert line_of("x = [\n" + "1,\n" * 200 + "]\ny = 1\n", ("y",)) == 203
+    assert line_of("x = [\n" + "1,\n" * 100_000 + "]\ny = 1\n", ("y",)) == 1
