@@ -93,8 +93,8 @@ def logins_for(session: Session, spec: BuildSpec) -> dict[str, Login]:
         for mirror in said.mirrors if said else ():
             host, _, prefix = mirror.partition("/")
             wanted.append((host, "/".join(filter(None, (prefix, image.repository)))))
-    found = {host: session.login(host, repository) for host, repository in wanted}
-    return {host: login for host, login in found.items() if login is not None}
+    found = [(host, session.login(host, repository)) for host, repository in dict.fromkeys(wanted)]
+    return {host: login for host, login in found if login is not None}
 
 
 def native_platform(env: Mapping[str, str], means: Means) -> Platform:

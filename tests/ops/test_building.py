@@ -63,8 +63,19 @@ def test_the_repositorys_own_login_and_no_helper_that_is_not_needed(tmp_path: Pa
     with Session(Credentials.load(env)) as session:
         found = logins_for(session, spec(tmp_path, "FROM ghcr.io/owner/base:1\n"))
         assert [login.username for login in found.values()] == ["own"]
+        found = logins_for(session, spec(tmp_path, "FROM ghcr.io/owner/base:1\nFROM ghcr.io/other/base:1\n"))
+        assert [login.username for login in found.values()] == ["all"]
         with pytest.raises(UsageError, match="docker-credential-missing"):
             logins_for(session, spec(tmp_path, "FROM other.test/base:1\n"))
+
+
+def test_an_image_without_a_login_takes_none_away(tmp_path: Path) -> None:
+    """One that anybody may read, beside one on the same host that a key with a path is for."""
+    auths = {"ghcr.io/owner": {"username": "own", "password": "y"}}
+    env = {"DOCKER_AUTH_CONFIG": json.dumps({"auths": auths}), "HOME": str(tmp_path)}
+    with Session(Credentials.load(env)) as session:
+        found = logins_for(session, spec(tmp_path, "FROM ghcr.io/owner/base:1\nFROM ghcr.io/other/base:1\n"))
+    assert {host: login.username for host, login in found.items()} == {"ghcr.io": "own"}
 
 
 def test_none_goes_in_the_clear_because_of_a_file_that_nobody_named(tmp_path: Path) -> None:
