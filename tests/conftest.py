@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from regkit.build.builder import throwaway_builder
 from regkit.events import ignore
+from tests.ops.support import Served, serving
 from tests.support.command import clean_environment, clone, commit, git
 from tests.support.registries import RunningRegistry, debian, distribution, embedded
 
@@ -57,3 +58,10 @@ def hello_origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hello(hello_origin: Path, tmp_path: Path) -> Path:
     """Give a clone of that repository, to be changed at will."""
     return clone(hello_origin, tmp_path / "hello")
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """Give an empty registry in this process, on a socket; a test file may have one of its own that isn't empty."""
+    with serving() as served:
+        yield served

@@ -6,7 +6,6 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ from tests.support.registries import embedded
 
 DATA = random.Random(5).randbytes(3_000_000)
 DIGEST = Digest.of(DATA)
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 def test_there_and_back(served: Served, tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from regkit.cli.building import read_building
-from tests.ops.support import Served, serving
+from tests.ops.support import Served
 from tests.support.command import fails, output_of, regkit
 from tests.support.layouts import make_layout
 
@@ -28,12 +27,6 @@ TYPED = {
 }
 LOOKING = {"test", "test_platform"}
 """What is for images that are built already, too."""
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture

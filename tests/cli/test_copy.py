@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from regkit.targets.layout import Layout
-from tests.ops.support import Served, attested_layout, serving
+from tests.ops.support import Served, attested_layout
 from tests.support.command import fails, output_of, regkit
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return attested_layout(tmp_path_factory.mktemp("built"), "linux/amd64", "linux/arm64")
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 def test_stdout_is_the_name_to_pull_by(built: Path, served: Served, tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from regkit.oci.digest import Digest
-from tests.ops.support import Served, attested_layout, serving
+from tests.ops.support import Served, attested_layout
 from tests.support.command import fails, output_of, regkit
 
 
@@ -18,12 +17,6 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give a layout for each platform, as a matrix of jobs leaves them."""
     roots = {platform: tmp_path_factory.mktemp(platform) for platform in ("amd64", "arm64", "s390x")}
     return {name: f"ocidir://{attested_layout(root, f'linux/{name}')}" for name, root in roots.items()}
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 def raw(name: str) -> bytes:

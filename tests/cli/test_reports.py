@@ -6,7 +6,6 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from tests.ops.support import Served, attested_layout, serving
 from tests.support.command import output_of, regkit, started
 
 ORDER = ["1", "1.2", "1.2.3", "latest"]
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture

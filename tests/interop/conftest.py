@@ -22,3 +22,11 @@ def release(
         yield Release(
             registry, f"{registry.host}/{REPOSITORY}", git(hello_origin, "rev-parse", "HEAD"), output_of(done)
         )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Give an empty home, whose path nobody else has in an argument, in an environment or as a mount."""
+    path = tmp_path / "home"
+    path.mkdir()
+    return path

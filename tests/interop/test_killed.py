@@ -27,14 +27,6 @@ INTERRUPTED = "regkit: interrupted\n"
 distribution_only = pytest.mark.parametrize("registry", ["distribution"], indirect=True)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give an empty home, whose path nobody else has in an argument, in an environment or as a mount."""
-    path = tmp_path / "home"
-    path.mkdir()
-    return path
-
-
 @distribution_only
 def test_kill_before_the_first_tag_moves_none_and_a_rerun_finishes(
     registry: RunningRegistry, home: Path, tmp_path: Path

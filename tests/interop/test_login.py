@@ -28,13 +28,6 @@ esac
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    path = tmp_path / "home"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def registry(tmp_path: Path) -> Iterator[RunningRegistry]:
     """Give a registry that lets one user in, and holds one image."""
     path = tmp_path / "htpasswd"

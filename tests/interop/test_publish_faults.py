@@ -43,14 +43,6 @@ distribution_only = pytest.mark.parametrize("registry", ["distribution"], indire
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give an empty home."""
-    path = tmp_path / "home"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def large(tmp_path: Path) -> Path:
     """Give a build context whose image has a layer of 64 MiB that nothing makes smaller."""
     context = tmp_path / "context"

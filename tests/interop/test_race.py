@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from regkit.ops.request import publish_spec
 from regkit.ops.result import PublishResult
 from regkit.ops.tasks import ahead
 from regkit.transport.session import Session
-from tests.ops.support import Served, attested_layout, serving
+from tests.ops.support import Served, attested_layout
 from tests.support.command import output_of, regkit, started
 from tests.support.layouts import make_layout
 from tests.support.proxy import Hold, Proxy, proxy
@@ -83,12 +83,6 @@ def race(
         hold = holds[name][step]
         hold.release()
         until(lambda hold=hold: hold.seen[0].status, f"{name} has its answer")  # type: ignore[misc]
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 def pair(stack: ExitStack, host: str, tmp_path: Path, *versions: str) -> dict[str, Publisher]:

@@ -15,14 +15,6 @@ from tests.support.releases import PLATFORMS, REPOSITORY, Release, publish, tags
 ONLY_DISTRIBUTION = pytest.mark.parametrize("registry", ["distribution"], indirect=True)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give an empty home."""
-    directory = tmp_path / "home"
-    directory.mkdir()
-    return directory
-
-
 def test_a_rebuild_with_nothing_new_writes_nothing(release: Release, hello: Path, builder: str, home: Path) -> None:
     """Another machine builds the same clone again with the same builder: the registry sees no writing request."""
     mark = release.registry.mark()

@@ -43,12 +43,6 @@ def built(tmp_path: Path) -> Path:
     return attested_layout(tmp_path / "built", *PLATFORMS)
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
-
-
 @contextmanager
 def two() -> Iterator[tuple[Served, Served]]:
     with serving() as first, serving() as second:

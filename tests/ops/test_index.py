@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,12 +69,6 @@ class Place:
         with new_layout(self.root) as layout:
             layout.push(manifest.descriptor, Bytes(manifest.raw), name)
         return self.ref(name)
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture
