@@ -168,7 +168,7 @@ class _Told:
 def _gist(event: Event) -> Hashable:
     """Give what is the same of an event when a build runs again; None for what isn't to be compared."""
     match event:
-        case StepStarted(platform, name) | StepDone(platform, name):
+        case StepStarted(platform, name) | StepDone(platform, name, error=""):
             return type(event), platform, name
         case Note():
             return event
@@ -186,7 +186,7 @@ def _built(said: Path) -> Descriptor | None:
     try:
         top = Descriptor.from_json(json.loads(said.read_bytes())["containerimage.descriptor"])
         said.unlink()
-    except (OSError, ValueError, KeyError, TypeError, ProtocolError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, ProtocolError):
         return None
     return top
 
