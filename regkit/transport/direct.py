@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import email.errors
 import http.client
+import io
 import select
 import socket
 import ssl
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 
@@ -23,6 +25,7 @@ PIECE = 256 * 1024
 """How many bytes are read at once: as much as fits into a processor's cache, several times."""
 
 _MAX_INTERIM = 10
+_MAX_FRAMING = 256 * 1024
 _NO_HEADERS = (email.errors.MissingHeaderBodySeparatorDefect, email.errors.FirstHeaderLineIsContinuationDefect)
 
 
@@ -89,6 +92,10 @@ class Direct(httpx.BaseTransport):
 class _Answer(http.client.HTTPResponse):
     """An answer whose head is well-formed: what says twice how long it is, or in an unknown way, is refused."""
 
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = _Reader(self.fp.detach())
+
     def begin(self) -> None:
         """Read the head of the final answer; raise HTTPException."""
         super().begin()
@@ -108,6 +115,24 @@ class _Answer(http.client.HTTPResponse):
             raise http.client.HTTPException("its Transfer-Encoding isn't chunked")
 
 
+class _Reader(io.BufferedReader):
+    """What comes: heads, the sizes of chunks and trailers in lines, which may be little more than the content is."""
+
+    _left = _MAX_FRAMING
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException(f"over {_MAX_FRAMING} bytes come that are no content")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._left += len(data)
+        return data
+
+
 class _Stream(httpx.SyncByteStream):
     """An answer's body; once it is read to its end, and closed, the connection serves the next request."""
 
@@ -115,14 +140,8 @@ class _Stream(httpx.SyncByteStream):
         self._answer, self._direct, self._reusable = answer, direct, reusable
 
     def __iter__(self) -> Iterator[bytes]:
-        while True:
-            with _translated(httpx.ReadTimeout, httpx.ReadError):
-                piece = self._answer.read(PIECE)
-            if not piece:
-                break
+        while piece := self._read():
             yield piece
-        if self._answer.length:
-            raise httpx.RemoteProtocolError(f"it ended {self._answer.length} bytes too early")
 
     def close(self) -> None:
         if self._reusable and self._answer.isclosed():
@@ -130,6 +149,15 @@ class _Stream(httpx.SyncByteStream):
         else:
             self._direct.close()
         self._answer.close()
+
+    def _read(self) -> bytes:
+        reusable, self._reusable = self._reusable, False
+        with _translated(httpx.ReadTimeout, httpx.ReadError):
+            piece = self._answer.read(PIECE)
+        if not piece and self._answer.length:
+            raise httpx.RemoteProtocolError(f"it ended {self._answer.length} bytes too early")
+        self._reusable = reusable
+        return piece
 
 
 def _send(connection: http.client.HTTPConnection, request: httpx.Request, patience: float) -> bool:

@@ -191,6 +191,9 @@ def test_a_large_body_comes_in_pieces(direct: Direct, play: Play) -> None:
         (b"HTTP/1.1 200 OK\r\nX: %b\r\n\r\n{}" % bytes(70_000).replace(b"\0", b"x"), "65536"),
         (b"HTTP/1.1 200 OK\r\n%b\r\n{}" % (101 * b"X: y\r\n"), "100 headers"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50, "interim"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000, "no content"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 100_000, "no content"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;x=%060000d\r\n{\r\n" % 0 * 10, "no content"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else value,
 )
@@ -202,6 +205,14 @@ def test_a_broken_answer_is_none(direct: Direct, play: Play, answer: bytes, reas
         ask(direct, server.url)
 
     assert ask(direct, server.url)[1] == b"{}"
+
+
+def test_many_small_chunks_are_content(direct: Direct, play: Play) -> None:
+    """A body of any length may come in chunks of one byte."""
+    chunks = b"1\r\nx\r\n" * 200_000
+    server = play(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+
+    assert ask(direct, server.url)[1] == b"x" * 200_000
 
 
 def test_a_folded_header_is_one_line(direct: Direct, play: Play) -> None:
@@ -302,7 +313,10 @@ def test_an_abort_ends_what_is_under_way(listener: socket.socket) -> None:
         ask(direct, url)
 
 
-def test_a_name_that_nobody_has(direct: Direct) -> None:
-    """A host that isn't there can't be connected to."""
+def test_a_port_that_nobody_has(direct: Direct) -> None:
+    """A host that doesn't listen can't be connected to."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2/"
+
     with pytest.raises(httpx.ConnectError):
-        ask(direct, "http://registry.invalid/v2/")
+        ask(direct, url)
