@@ -185,7 +185,7 @@ def test_what_is_built_already_gets_none(place: Place) -> None:
     done = regkit("publish", "--from", f"{place.name('plain')}:1.2.3", *asked)
 
     assert done.returncode == 2
-    assert "attestations are made by a build, and nothing is built" in done.stderr
+    assert "what --from names is built already, so --provenance can't be given, too" in done.stderr
 
 
 @pytest.mark.parametrize("options", [("--attest", "provenance"), ("--attest", "type=x"), ("--provenance", "max")])
