@@ -1,38 +1,27 @@
 """Connections: an open one is kept for the next request to the same origin.
 
-One transport for each connection. In a shared pool of httpx every step looks at every connection for every request
-that waits: with 24 threads that was 40 % of the client's time.
+A thread takes one and gives it back. In a shared pool, as httpx has it, every step looks at every connection for every
+request that waits: with 24 threads that was 40 % of the client's time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ssl
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-with contextlib.ExitStack() as _stack:
-    # httpx imports its own command line where click is installed, and rich with it: 45 ms that nobody here needs.
-    if "click" not in sys.modules:
-        sys.modules["click"] = None  # type: ignore[assignment]  # how to say "not installed"
-        _stack.callback(sys.modules.pop, "click")
-    import httpx
 
 from regkit.errors import UsageError
 from regkit.oci.reference import is_loopback
 from regkit.transport.direct import KEEPALIVE, Direct
 from regkit.transport.sockets import Sockets
-
-__all__ = ["Connections", "httpx"]
+from regkit.transport.wire import CantSendError, Connection, origin_of
 
 MAX_IDLE = 64
-_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE)
 
 
 class Connections:
@@ -43,11 +32,11 @@ class Connections:
         self._ca_file, self._ca_files = ca_file, ca_files or {}
         self._proxies = getproxies()
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._idle: defaultdict[str, list[httpx.BaseTransport]] = defaultdict(list)
+        self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         self._sockets = Sockets()
         self._lock = threading.Lock()
 
-    def take(self, url: str) -> httpx.BaseTransport:
+    def take(self, url: str) -> Connection:
         """Give a connection to the URL's origin, or one that will be made when it is used."""
         scheme, host = urlsplit(url)[:2]
         with self._lock:
@@ -57,26 +46,28 @@ class Connections:
             context = self._context(scheme, host)
         proxy = self._proxy(scheme, host)
         if proxy is not None:
-            return httpx.HTTPTransport(verify=context, limits=_LIMITS, proxy=_checked(proxy, scheme))
+            from regkit.transport.proxied import Proxied  # httpx takes 50 ms: only a proxy pays for it
+
+            return Proxied(context, _checked(proxy, scheme), self._sockets, KEEPALIVE)
         return Direct(context, self._sockets)
 
     def open_ahead(self, url: str) -> None:
         """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
-        parts = urlsplit(url)
-        if self._proxy(parts.scheme, parts.netloc) is None and parts.hostname:
-            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-            with contextlib.suppress(OSError):
-                self._sockets.open(parts.hostname, port)
+        scheme, netloc = urlsplit(url)[:2]
+        if self._proxy(scheme, netloc) is None:
+            with contextlib.suppress(OSError, CantSendError):
+                origin = origin_of(url)
+                self._sockets.open(origin.host, origin.port)
 
-    def give(self, url: str, transport: httpx.BaseTransport) -> None:
+    def give(self, url: str, connection: Connection) -> None:
         """Take a connection back, whose last answer was read to its end."""
         scheme, host = urlsplit(url)[:2]
         with self._lock:
             idle = self._idle[f"{scheme}://{host}"]
             if len(idle) < MAX_IDLE and not self._closed:
-                idle.append(transport)
+                idle.append(connection)
                 return
-        transport.close()
+        connection.close()
 
     def abort(self) -> None:
         """Shut down every socket that was handed out: what waits for an answer fails at once."""
@@ -86,21 +77,16 @@ class Connections:
         """Close what is idle; what is in use now, when it's given back."""
         with self._lock:
             self._closed = True
-            transports = [transport for idle in self._idle.values() for transport in idle]
+            connections = [connection for idle in self._idle.values() for connection in idle]
             self._idle.clear()
-        for transport in transports:
-            transport.close()
+        for connection in connections:
+            connection.close()
         self._sockets.close()
 
     @property
     def aborted(self) -> bool:
         """Tell whether all was ended."""
         return self._sockets.aborted
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Know each socket that httpx opens towards a proxy, and again when TLS takes it over."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._sockets.watch(info["return_value"].get_extra_info("socket"))
 
     def _context(self, scheme: str, host: str) -> ssl.SSLContext:
         """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once.

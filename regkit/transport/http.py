@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -16,9 +15,11 @@ from urllib.parse import urlsplit
 from regkit.errors import Interrupted, NotFound, ProtocolError, RegkitError, Unavailable
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Request, Response, Source, printable
-from regkit.transport.connections import Connections, httpx
+from regkit.transport.connections import Connections
 from regkit.transport.direct import PIECE
-from regkit.transport.sockets import CONNECT_LIMIT
+from regkit.transport.wire import Answer, CantConnectError, CantSendError, Message, TimedOutError, WireError
+
+_WRITE_LIMIT = 60.0
 
 
 class Http:
@@ -35,19 +36,18 @@ class Http:
         host = urlsplit(request.url).netloc
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._translated(host))
-            transport = self._connections.take(request.url)
-            stack.callback(self._connections.give, request.url, transport)
-            answer = transport.handle_request(self._message(request))
-            assert isinstance(answer.stream, httpx.SyncByteStream)
-            stack.callback(answer.stream.close)
-            headers = _received(answer.headers.raw)
+            connection = self._connections.take(request.url)
+            stack.callback(self._connections.give, request.url, connection)
+            answer = connection.exchange(_message(request))
+            stack.callback(answer.close)
+            headers = _received(answer.headers)
             if headers.get("content-encoding", "identity").lower() != "identity":
                 raise ProtocolError(f"{host} sent an encoded answer where none was accepted")
-            if request.stream and answer.status_code in (200, 206):
-                body = cast(BinaryIO, _Body(answer.stream, partial(self._translated, host), stack.pop_all()))
+            if request.stream and answer.status in (200, 206):
+                body = cast(BinaryIO, _Body(answer, partial(self._translated, host), stack.pop_all()))
             else:
-                body = io.BytesIO(_read(answer.stream, host))
-            return Response(answer.status_code, headers, body, request.url)
+                body = io.BytesIO(_read(answer, host))
+            return Response(answer.status, headers, body, request.url)
 
     def open_ahead(self, url: str) -> None:
         """Open a connection for a request to come."""
@@ -61,39 +61,22 @@ class Http:
         """Close what is idle."""
         self._connections.close()
 
-    def _message(self, request: Request) -> httpx.Request:
-        headers = {"User-Agent": "regkit", "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
-        if request.body.size or request.method in ("POST", "PUT", "PATCH"):
-            headers["Content-Length"] = str(request.body.size)
-        timeout = {"connect": CONNECT_LIMIT, "read": _patience(request), "write": 60, "pool": None}
-        return httpx.Request(
-            request.method,
-            request.url,
-            headers=headers,
-            content=_begun(_chunks(request.body)) if request.body.size else b"",
-            extensions={"trace": self._connections.trace, "timeout": timeout},
-        )
-
     @contextlib.contextmanager
     def _translated(self, host: str) -> Iterator[None]:
-        """Turn httpx's errors into ours, the most specific first."""
+        """Turn what goes wrong on the wire, and with local files, into our errors."""
         try:
             yield
-        except (httpx.TransportError, ssl.SSLError, OSError) as error:
+        except (WireError, OSError) as error:
             if self._connections.aborted:
                 raise Interrupted("interrupted") from None
             raise _meaning(host, error) from None
-        except (httpx.InvalidURL, httpx.HTTPError, httpx.StreamError, UnicodeError) as error:
-            raise ProtocolError(f"{host} can't be asked: {printable(str(error))}") from None
 
 
 class _Body(io.RawIOBase):
     """An answer's body as a stream, read in the pieces that come; closing it gives the connection back."""
 
-    def __init__(
-        self, stream: httpx.SyncByteStream, translated: Callable[[], Any], ending: contextlib.ExitStack
-    ) -> None:
-        self._chunks = iter(stream)
+    def __init__(self, answer: Answer, translated: Callable[[], Any], ending: contextlib.ExitStack) -> None:
+        self._chunks = iter(answer)
         self._translated, self._ending = translated, ending
         self._rest = memoryview(b"")
 
@@ -119,6 +102,15 @@ class _Body(io.RawIOBase):
         super().close()
 
 
+def _message(request: Request) -> Message:
+    headers = {"User-Agent": "regkit", "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+    body: Iterator[bytes] = iter(())
+    if request.body.size or request.method in ("POST", "PUT", "PATCH"):
+        headers["Content-Length"] = str(request.body.size)
+        body = _begun(_chunks(request.body))
+    return Message(request.method, request.url, headers, body, _patience(request), _WRITE_LIMIT)
+
+
 def _patience(request: Request) -> float:
     """Tell how long to wait for an answer, in seconds: an object store may take minutes to put an upload together.
 
@@ -128,11 +120,11 @@ def _patience(request: Request) -> float:
     return 600 if ends_upload or request.body.size > MAX_SIZE else 60
 
 
-def _received(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _received(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Give headers with lower-case keys; one that comes several times is joined (RFC 9110, 5.3)."""
     headers: dict[str, str] = {}
-    for key, value in raw:
-        name, text = key.decode("latin-1").lower(), value.decode("latin-1")
+    for key, text in sent:
+        name = key.lower()
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
 
@@ -161,20 +153,18 @@ def _read(chunks: Iterable[bytes], host: str) -> bytes:
 
 
 def _meaning(host: str, error: Exception) -> Exception:
+    if isinstance(error, OSError):
+        return _unreadable(error)
     reason = re.sub(r"^\[Errno -?\d+\] ", "", printable(str(error))) or type(error).__name__
-    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.DecodingError):
+    if isinstance(error, CantSendError):
         return ProtocolError(f"{host} can't be asked: {reason}")
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         hint = "give its authority with --ca-file, or SSL_CERT_FILE"
         return Unavailable(f"{host} has a certificate that isn't trusted: {reason}", hint=hint, transient=False)
-    if isinstance(error, httpx.ConnectTimeout):
-        return Unavailable(f"{host} can't be reached: no connection within 10 s")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, TimedOutError):
         return Unavailable(f"{host} didn't answer in time")
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, CantConnectError):
         return Unavailable(f"{host} can't be reached: {reason}", hint="is it running, and is its name right?")
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | ConnectionError):
-        return _unreadable(error)
     return Unavailable(f"the connection to {host} broke: {reason}")
 
 

@@ -54,7 +54,7 @@ class Session:
         report: Reporter = ignore,
         now: Callable[[], float] = time.time,
     ) -> None:
-        from regkit.transport.http import Http  # httpx takes 60 ms: those who ask no registry don't wait for it
+        from regkit.transport.http import Http  # those who ask no registry don't wait for it
 
         self.report = report
         self.credentials = credentials or Credentials()

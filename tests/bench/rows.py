@@ -189,5 +189,5 @@ def _bring(lab: Lab, *arguments: str) -> None:
 def _peak(lab: Lab, work: str, *arguments: str | Path) -> Line:
     peak = peak_memory("-q", *arguments, home=lab.root)
     return Line(
-        work, f"{peak / 1e6:.1f} MB", "", "", MEMORY, "Python and httpx: 30 MB; pieces of 256 KiB, whatever a layer has"
+        work, f"{peak / 1e6:.1f} MB", "", "", MEMORY, "Python: 30 MB; pieces of 256 KiB, whatever a layer has"
     )
