@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import clean_environment, output_of, regkit
+from tests.support.waiting import until
 from tests.transport.support import RawServer, http, serving
 
 BASIC = http(401, b"", 'WWW-Authenticate: Basic realm="x"')
@@ -93,6 +94,7 @@ def on_a_terminal(home: Path, registry: RawServer, *talk: bytes) -> tuple[bytes,
         for asked, typed in zip(talk[::2], talk[1::2], strict=True):
             while asked not in shown:
                 shown += stream.read(1024)
+            until(lambda: sleeps(process.pid), "it waits for an answer")  # Ctrl-C before that is Python's to notice
             stream.write(typed)
         try:
             while chunk := stream.read(1024):
@@ -100,6 +102,11 @@ def on_a_terminal(home: Path, registry: RawServer, *talk: bytes) -> tuple[bytes,
         except OSError:
             pass  # how Linux says that nobody has the terminal open any more
         return shown, process.wait(60)
+
+
+def sleeps(process: int) -> bool:
+    """Tell whether a process waits for something."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.mark.parametrize(
