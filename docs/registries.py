@@ -61,7 +61,7 @@ def _notes(row: Capabilities) -> Iterator[str]:
     if row.has_api:
         found.append(f'`vendor = "{row.name}"`; the API is at {row.api or "the address of the registry"}.')
     if row.immutable:
-        found.append(f"Immutable tags are seen beforehand, from {row.immutable}.")
+        found.append(f"Before tags are removed, those that are immutable are seen, from {row.immutable}.")
     found += row.remarks
     if row.unsafe:
         found.append(f"It {row.unsafe}: {row.instead}.")

@@ -22,7 +22,6 @@ from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 
 SKIP = "--no-preflight leaves this to the builder"
-_SCHEMA1 = (mediatype.DOCKER_SCHEMA1, mediatype.DOCKER_SCHEMA1_SIGNED)
 _KINDS = (BuildFailed, AccessDenied, Unavailable)
 """What is told, the most certain first."""
 
@@ -62,7 +61,7 @@ def _look(session: Session, image: Reference, needs: Sequence[Need]) -> list[Reg
     name = needs[0].what
     try:
         manifest = where.manifest(image.identifier)
-        if manifest.media_type in _SCHEMA1:
+        if manifest.media_type in mediatype.SCHEMA1:
             return [_old(name, [need.platform for need in needs], manifest.media_type)]
         if not manifest.is_index:
             return [*_single(session, where, manifest, needs)]
@@ -90,7 +89,7 @@ def _children(where: Repository, name: str, index: Manifest, platforms: Iterable
             continue
         # As BuildKit does it: the nearest variant, and of its kind the first.
         child = max(fitting, key=lambda child: child.platform.normalized.variant if child.platform else "")
-        if child.media_type in _SCHEMA1:
+        if child.media_type in mediatype.SCHEMA1:
             old.setdefault(child.media_type, []).append(platform)
         else:
             wanted.setdefault(child, []).append(platform)
