@@ -39,17 +39,17 @@ class Connections:
     def take(self, url: str) -> Connection:
         """Give a connection to the URL's origin, or one that will be made when it is used."""
         scheme, host = urlsplit(url)[:2]
+        proxy = self._proxy(scheme, host)
         with self._lock:
             idle = self._idle[f"{scheme}://{host}"]
             if idle:
                 return idle.pop()
-            context = self._context(scheme, host)
-        proxy = self._proxy(scheme, host)
-        if proxy is not None:
-            from regkit.transport.proxied import Proxied  # httpx takes 50 ms: only a proxy pays for it
+            if proxy is None:
+                return Direct(self._context(host) if scheme == "https" else None, self._sockets)
+            context = self._context(host)
+        from regkit.transport.proxied import Proxied  # httpx takes 50 ms: only a proxy pays for it
 
-            return Proxied(context, _checked(proxy, scheme), self._sockets, KEEPALIVE)
-        return Direct(context, self._sockets)
+        return Proxied(context, _checked(proxy, scheme), self._sockets, KEEPALIVE)
 
     def open_ahead(self, url: str) -> None:
         """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
@@ -88,16 +88,14 @@ class Connections:
         """Tell whether all was ended."""
         return self._sockets.aborted
 
-    def _context(self, scheme: str, host: str) -> ssl.SSLContext:
-        """Give the one context for a scheme; loading the CA store takes 15 ms, so only https pays for it, once.
+    def _context(self, host: str) -> ssl.SSLContext:
+        """Give the one context for all hosts; loading the CA store takes 15 ms, so only TLS pays for it, once.
 
         A host with authorities of its own has a context of its own: nobody else is trusted by them.
         """
-        kind = host if scheme == "https" and host in self._ca_files else scheme
+        kind = host if host in self._ca_files else ""
         if kind not in self._contexts:
-            # Without the store no certificate is trusted.
-            plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._contexts[kind] = self._trusting(self._ca_files.get(kind)) if scheme == "https" else plain
+            self._contexts[kind] = self._trusting(self._ca_files.get(kind))
         return self._contexts[kind]
 
     def _trusting(self, own: Path | None) -> ssl.SSLContext:

@@ -29,9 +29,12 @@ _NO_HEADERS = (email.errors.MissingHeaderBodySeparatorDefect, email.errors.First
 
 
 class Direct:
-    """A connection that is made by its first request, and again by a later one where it ended meanwhile."""
+    """A connection that is made by its first request, and again by a later one where it ended meanwhile.
 
-    def __init__(self, context: ssl.SSLContext, sockets: Sockets) -> None:
+    `context` has the authorities that are trusted where it is to speak TLS.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, sockets: Sockets) -> None:
         self._context, self._sockets = context, sockets
         self._connection: http.client.HTTPConnection | None = None
         self._used = 0.0
@@ -70,6 +73,7 @@ class Direct:
         return self._connection
 
     def _secured(self, opened: socket.socket, host: str) -> ssl.SSLSocket:
+        assert self._context is not None, "TLS wants to know whom to trust"
         opened.settimeout(CONNECT_LIMIT)
         secured = self._context.wrap_socket(opened, server_hostname=host, do_handshake_on_connect=False)
         self._sockets.watch(secured)
