@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -19,6 +20,9 @@ from tests.support.registries import RunningRegistry, debian, distribution, embe
 
 settings.register_profile("regkit", deadline=None)  # a busy machine is no wrong answer
 settings.load_profile("regkit")
+
+# Who runs in the background has Ctrl-C ignored, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HELLO = Path(__file__).parent.parent / "testdata" / "hello"
 KINDS: dict[str, Callable[[Path], AbstractContextManager[RunningRegistry]]] = {

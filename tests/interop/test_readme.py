@@ -80,7 +80,7 @@ def place(registry: RunningRegistry, tmp_path: Path) -> Iterator[Place]:
     project = tmp_path / "project"
     project.mkdir()
     (project / "README.md").write_text(TEXT)
-    layout = tmp_path / "layout"
+    layout = project / "layout"
     attested_layout(layout, "linux/amd64", "linux/arm64")
     with serving(HubDouble(accounts=accounts, repositories={NAME: HubRepository("old", "short")})) as hub:
         place = Place(project, registry, hub, layout)
