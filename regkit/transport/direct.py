@@ -25,6 +25,7 @@ PIECE = 256 * 1024
 
 _MAX_INTERIM = 10
 _MAX_FRAMING = 256 * 1024
+_FAILURES = (OSError, http.client.HTTPException)
 _NO_HEADERS = (email.errors.MissingHeaderBodySeparatorDefect, email.errors.FirstHeaderLineIsContinuationDefect)
 
 
@@ -67,9 +68,15 @@ class Direct:
         self._connection = http.client.HTTPConnection(origin.host, origin.port)
         self._connection.response_class = _Response
         self._connection.auto_open = 0
-        with _translated(connecting=True):
+        try:
             opened = self._sockets.take(origin.host, origin.port)
             self._connection.sock = self._secured(opened, origin.host) if origin.scheme == "https" else opened
+        except TimeoutError as error:
+            raise CantConnectError(f"no connection within {CONNECT_LIMIT:.0f} s") from error
+        except OSError as error:
+            raise CantConnectError(str(error)) from error
+        except ValueError as error:  # a name that can't be looked up, or be in a certificate
+            raise CantSendError(str(error)) from error
         return self._connection
 
     def _secured(self, opened: socket.socket, host: str) -> ssl.SSLSocket:
@@ -151,8 +158,10 @@ class DirectAnswer:
 
     def _read(self) -> bytes:
         reusable, self._reusable = self._reusable, False
-        with _translated():
+        try:
             piece = self._received.read(PIECE)
+        except _FAILURES as error:
+            raise _meaning(error) from error
         if not piece and self._received.length:
             raise WireError(f"it ended {self._received.length} bytes too early")
         self._reusable = reusable
@@ -169,29 +178,26 @@ def _send(connection: http.client.HTTPConnection, message: Message) -> bool:
             connection.putheader(name, value)
     except (http.client.InvalidURL, ValueError) as error:
         raise CantSendError(str(error)) from error
-    with _translated():
+    try:
         connection.endheaders()
+    except _FAILURES as error:
+        raise _meaning(error) from error
     for piece in message.body:
-        with _translated():
-            try:
-                _write(opened, piece)
-            except (BrokenPipeError, ConnectionResetError):
-                return False
+        try:
+            opened.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        except OSError as error:
+            raise _meaning(error) from error
     return True
 
 
-def _write(opened: socket.socket, piece: bytes) -> None:
-    """Write all of it; the limit is for each part that the kernel takes."""
-    sent = opened.send(piece)
-    left = memoryview(piece)[sent:]
-    while left:
-        left = left[opened.send(left) :]
-
-
 def _receive(connection: http.client.HTTPConnection, patience: float) -> http.client.HTTPResponse:
-    with _translated():
-        connection.sock.settimeout(patience)
+    connection.sock.settimeout(patience)
+    try:
         return connection.getresponse()
+    except _FAILURES as error:
+        raise _meaning(error) from error
 
 
 def _unfolded(value: str) -> str:
@@ -206,19 +212,9 @@ def _silent(opened: socket.socket) -> bool:
     return not poll.poll(0)
 
 
-@contextlib.contextmanager
-def _translated(*, connecting: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        if connecting:
-            raise CantConnectError(f"no connection within {CONNECT_LIMIT:.0f} s") from error
-        raise TimedOutError(str(error)) from error
-    except http.client.RemoteDisconnected as error:
-        raise WireError("the server hung up without an answer") from error
-    except OSError as error:
-        raise (CantConnectError if connecting else WireError)(str(error)) from error
-    except http.client.HTTPException as error:
-        raise WireError(str(error) or type(error).__name__) from error
-    except ValueError as error:  # of a host's name that can't be looked up, or be in a certificate
-        raise CantSendError(str(error)) from error
+def _meaning(error: Exception) -> WireError:
+    if isinstance(error, TimeoutError):
+        return TimedOutError(str(error))
+    if isinstance(error, http.client.RemoteDisconnected):
+        return WireError("the server hung up without an answer")
+    return WireError(str(error) or type(error).__name__)
