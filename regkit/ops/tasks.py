@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar, cast
 
 from regkit.errors import AccessDenied, Interrupted, RegkitError
 
@@ -25,42 +25,83 @@ HEAVY = 4
 way."""
 
 
+class Lanes:
+    """Room for what is heavy, among many things that are done side by side: for `HEAVY` of them at once."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy = 0
+        self.stopped = False
+
+    @contextmanager
+    def lane(self) -> Iterator[Callable[[], None]]:
+        """Wait for room; give what may be called once all that's left is waiting: then the next one begins."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.stopped or self._busy < HEAVY)
+            if self.stopped:
+                raise _StoppedError
+            self._busy += 1
+        leaving = [None]
+
+        def leave() -> None:
+            with self._changed:
+                if leaving:
+                    leaving.pop()
+                    self._busy -= 1
+                    self._changed.notify()
+
+        try:
+            yield leave
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            leave()
+
+    def stop(self) -> None:
+        """Let nothing begin any more."""
+        with self._changed:
+            self.stopped = True
+            self._changed.notify_all()
+
+
+class _StoppedError(Exception):
+    """Something else went wrong before this could begin."""
+
+
 def each(work: Callable[[Item], Result], items: Iterable[Item], concurrency: int = CONCURRENCY) -> list[Result]:
     """Do `work` for every item, side by side; give the results in the items' order.
 
     The first error wins: nothing new is begun, what runs ends by itself, then it is raised. Ctrl-C doesn't wait for
     what runs: aborting the session ends that.
     """
-    return each_in_lanes(lambda item, _: work(item), items, concurrency, is_heavy=lambda _: False)
+    return each_in_lanes(lambda item, _: work(item), items, concurrency)
 
 
 def each_in_lanes(
-    work: Callable[[Item, Callable[[], None]], Result],
-    items: Iterable[Item],
-    concurrency: int = CONCURRENCY,
-    *,
-    is_heavy: Callable[[Item], bool],
+    work: Callable[[Item, Lanes], Result], items: Iterable[Item], concurrency: int = CONCURRENCY
 ) -> list[Result]:
-    """Do as `each` does, where some items are heavy: of those `HEAVY` are under way at once, beside the others.
-
-    `work` is given what it may call when all that's left of an item is waiting: then the next heavy one begins.
-    """
+    """Do as `each` does, where `work` does what is heavy in one of the lanes that it is given."""
     todo = list(items)
+    lanes = Lanes()
     if len(todo) < 2:
-        return [work(item, _nothing) for item in todo]
-    lanes = _Lanes(enumerate(todo), is_heavy)
+        return [work(item, lanes) for item in todo]
+    waiting = deque(enumerate(todo))
     done: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
 
     def worker() -> None:
-        while (taken := lanes.take()) is not None:
-            index, item = taken
-            make_room = partial(lanes.make_room, index)
+        while not lanes.stopped:
             try:
-                done.put((index, work(item, make_room), None))
+                index, item = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                done.put((index, work(item, lanes), None))
+            except _StoppedError:
+                return
             except BaseException as error:
                 lanes.stop()
                 done.put((index, None, error))
-            make_room()
 
     # Daemons: an interpreter that ends, as after Ctrl-C, waits for none of them.
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(concurrency, len(todo)))]
@@ -91,48 +132,6 @@ def outcomes(ask: Callable[[Item], Result], wanted: Iterable[Item]) -> list[Resu
             return error
 
     return each(attempt, wanted, AT_ONCE)
-
-
-class _Lanes(Generic[Item]):
-    """What waits to be done: the heavy ones first, as long as there is room for them, then the others."""
-
-    def __init__(self, items: Iterable[tuple[int, Item]], is_heavy: Callable[[Item], bool]) -> None:
-        self._heavy: deque[tuple[int, Item]] = deque()
-        self._light: deque[tuple[int, Item]] = deque()
-        self._running: set[int] = set()
-        self._changed = threading.Condition()
-        for index, item in items:
-            (self._heavy if is_heavy(item) else self._light).append((index, item))
-
-    def take(self) -> tuple[int, Item] | None:
-        """Give the next, when there is room for it; None where there is none."""
-        with self._changed:
-            while self._heavy or self._light:
-                if self._heavy and len(self._running) < HEAVY:
-                    self._running.add(self._heavy[0][0])
-                    return self._heavy.popleft()
-                if self._light:
-                    return self._light.popleft()
-                self._changed.wait()
-            self._changed.notify_all()
-            return None
-
-    def make_room(self, index: int) -> None:
-        """Let the next heavy one begin."""
-        with self._changed:
-            self._running.discard(index)
-            self._changed.notify()
-
-    def stop(self) -> None:
-        """Give nothing any more."""
-        with self._changed:
-            self._heavy.clear()
-            self._light.clear()
-            self._changed.notify_all()
-
-
-def _nothing() -> None:
-    """Make room where there is only one."""
 
 
 def ahead(work: Callable[[], Result]) -> Callable[[], Result]:

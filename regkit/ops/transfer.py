@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from regkit.events import ContentExists, Note
 from regkit.oci.descriptor import Descriptor
 from regkit.ops.graph import Graph, Node
 from regkit.ops.presence import absent_from
-from regkit.ops.tasks import AT_ONCE, each, each_in_lanes
+from regkit.ops.tasks import AT_ONCE, Lanes, each, each_in_lanes
 from regkit.protocol.flow import Bytes
 from regkit.targets.counted import CountedSource
 from regkit.targets.target import Target
@@ -48,11 +48,27 @@ class Transfer:
         return absent_from(self._destination, blobs)
 
     def bring_blobs(self, blobs: Sequence[Descriptor]) -> list[Descriptor]:
-        """Bring blobs over, side by side; give those that were sent."""
-        shared = each(self._is_shared, blobs)
-        sent = [blob for blob, is_shared in zip(blobs, shared, strict=True) if not is_shared]
-        each_in_lanes(self._send, sent, is_heavy=lambda blob: blob.size > _HEAVY)
-        return sent
+        """Bring blobs over, side by side, the small ones first; give those that were sent."""
+        ordered = sorted(blobs, key=_is_heavy)
+        sent = {
+            blob.digest for blob, is_sent in zip(ordered, each_in_lanes(self._bring, ordered), strict=True) if is_sent
+        }
+        return [blob for blob in blobs if blob.digest in sent]
+
+    def _bring(self, blob: Descriptor, lanes: Lanes) -> bool:
+        """Share a blob, or stream it: no file is written on the way. Tell whether it was sent.
+
+        A registry may take long to put away what it got: another large one is sent meanwhile.
+        """
+        if self._is_shared(blob):
+            return False
+        source = self._source.fetch(blob)
+        if _is_heavy(blob):
+            with lanes.lane() as leave:
+                self._destination.push(blob, CountedSource(source, ended=leave))
+        else:
+            self._destination.push(blob, source)
+        return True
 
     def _is_shared(self, blob: Descriptor) -> bool:
         """Share a blob within a registry, or find it there.
@@ -68,13 +84,6 @@ class Transfer:
             return True
         return False
 
-    def _send(self, blob: Descriptor, make_room: Callable[[], None]) -> None:
-        """Stream a blob; no file is written on the way.
-
-        A registry may take long to put away what it got: another blob is sent meanwhile.
-        """
-        self._destination.push(blob, CountedSource(self._source.fetch(blob), ended=make_room))
-
     def bring_manifests(self, graph: Graph, absent: Sequence[Node], named: Sequence[Node] = ()) -> None:
         """Push what is absent by digest, level by level; `named` roots get there by their names, afterwards.
 
@@ -86,3 +95,7 @@ class Transfer:
         for level in graph.levels:
             todo = [node for node in level if node.descriptor.digest in wanted]
             each(lambda node: self._destination.push(node.descriptor, Bytes(node.manifest.raw)), todo)
+
+
+def _is_heavy(blob: Descriptor) -> bool:
+    return blob.size > _HEAVY
