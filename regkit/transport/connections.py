@@ -100,6 +100,7 @@ class Connections:
 
     def _trusting(self, own: Path | None) -> ssl.SSLContext:
         context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
         for ca_file in filter(None, (self._ca_file, own)):
             try:
                 context.load_verify_locations(ca_file)
