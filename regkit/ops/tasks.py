@@ -41,12 +41,13 @@ class Lanes:
             if self.stopped:
                 raise _StoppedError
             self._busy += 1
-        leaving = [None]
+        inside = True
 
         def leave() -> None:
+            nonlocal inside
             with self._changed:
-                if leaving:
-                    leaving.pop()
+                if inside:
+                    inside = False
                     self._busy -= 1
                     self._changed.notify()
 
