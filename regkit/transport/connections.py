@@ -39,11 +39,11 @@ class Connections:
     def take(self, url: str) -> Connection:
         """Give a connection to the URL's origin, or one that will be made when it is used."""
         scheme, host = urlsplit(url)[:2]
-        proxy = self._proxy(scheme, host)
         with self._lock:
             idle = self._idle[f"{scheme}://{host}"]
             if idle:
                 return idle.pop()
+            proxy = self._proxy(scheme, host)
             if proxy is None:
                 return Direct(self._context(host) if scheme == "https" else None, self._sockets)
             context = self._context(host)
