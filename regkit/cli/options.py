@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
     from regkit.config.spec import BuilderConfig, Config
+    from regkit.config.table import Key
     from regkit.events import Reporter
     from regkit.transport.session import Session
 
@@ -52,8 +52,7 @@ class ListFormat(StrEnum):
     jsonl = "jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Globals:
+class Globals(NamedTuple):
     """The options before the command's name."""
 
     quiet: bool = False
@@ -63,10 +62,12 @@ class Globals:
     plain_http: tuple[str, ...] = ()
     ca_file: Path | None = None
     config_file: Path | None = None
+    publish_keys: Callable[[], Mapping[str, Key]] = dict
+    """Gives the keys of a `[publish.NAME]`, where there is a configuration to be read."""
 
     def config(self) -> Config:
         """Read the configuration: the file that was named, else the project's, else an empty one."""
-        return _configuration(self.config_file)
+        return _configuration(self.config_file, self.publish_keys)
 
     def found(self) -> Config | None:
         """Give the configuration if there is one that nobody named."""
@@ -126,7 +127,7 @@ class Globals:
 
 
 @cache
-def _configuration(file: Path | None) -> Config:
+def _configuration(file: Path | None, publish_keys: Callable[[], Mapping[str, Key]]) -> Config:
     from regkit.config.find import find_config
     from regkit.config.spec import Config
 
@@ -138,7 +139,6 @@ def _configuration(file: Path | None) -> Config:
         raise UsageError("the working directory isn't there any more", hint="change to one that is") from None
     if found is None:
         return Config()
-    from regkit.cli.keys import publish_keys
     from regkit.config.load import load_config
 
     return load_config(found, publish_keys)

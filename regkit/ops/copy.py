@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from regkit.errors import NotFound, UsageError
 from regkit.events import Note, StageStarted, TagKept
@@ -29,8 +28,7 @@ _BLOBS = 4
 """How many blobs an image is taken to have, before it is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class CopySpec:
+class CopySpec(NamedTuple):
     """What is copied, and how: what `source` names, with `all_tags` all that has a tag.
 
     Of an index only the images for `platforms` go along, where any are named, with `strip_attestations` without what
@@ -49,8 +47,7 @@ class CopySpec:
     strip_attestations: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A name at the destination, None where there is only the digest; `kept` says why it wasn't written."""
 
     tag: str | None
@@ -63,8 +60,7 @@ class Outcome:
         return {"tag": self.tag, "digest": self.digest, "previous": self.previous, "kept": self.kept or None}
 
 
-@dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(NamedTuple):
     """What is at the destination now, or would be; and the content that wasn't there before."""
 
     source: Location
@@ -106,8 +102,7 @@ def copy(session: Session, spec: CopySpec, *, dry_run: bool = False) -> CopyResu
         return _Copy(session, spec, source, destination).run(dry_run=dry_run)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(NamedTuple):
     """A name at the source, and what it is to be called at the destination; `tag` None: only its digest."""
 
     name: str

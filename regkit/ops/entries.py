@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from regkit.errors import NotFound, ProtocolError
 from regkit.oci.annotation import REF_NAME
@@ -19,8 +19,7 @@ from regkit.targets.target import Target
 from regkit.targets.verified import read_all
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What an index says of a manifest: `descriptor`, its platform filled in, and `document`, as it is written."""
 
     descriptor: Descriptor

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from regkit.errors import ContentMismatch, ProtocolError, Refused
 from regkit.oci import mediatype
@@ -20,8 +21,7 @@ MAX_MANIFESTS = 50_000
 """How many manifests one walk holds in memory; a repository of a thousand tags has some ten thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A manifest, and its descriptor as whoever refers to it wrote that."""
 
     descriptor: Descriptor
@@ -44,8 +44,7 @@ class Node:
         return tuple({blob.digest: blob for blob in plain}.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(NamedTuple):
     """What was found: `levels` of manifests, each of which refers only to the levels before it."""
 
     levels: tuple[tuple[Node, ...], ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regkit.events import TagMoved
 from regkit.oci.digest import Digest
@@ -18,8 +18,7 @@ TOGETHER = 3
 """From how many tags on one manifest on they are set with one request; a registry that can't costs one in vain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(NamedTuple):
     """A tag that is to stand on a manifest, and what it stands on before."""
 
     tag: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from regkit.errors import UsageError
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.digest import Digest
@@ -19,7 +17,7 @@ def place_name(location: Location) -> str:
     """Give the name of the place, without the tag or digest in it."""
     if isinstance(location.place, Reference):
         return location.place.name
-    return str(replace(location, identifier=None)).rstrip("/")
+    return str(location._replace(identifier=None)).rstrip("/")
 
 
 def source_name(target: Target, location: Location) -> tuple[str, str | None]:

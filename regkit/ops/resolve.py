@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from regkit.errors import NotFound, UsageError
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -75,4 +73,4 @@ def at_digest(location: Location, digest: Digest) -> str:
     """Give the name by which a digest in the same place is read: `registry/repository@sha256:…`."""
     if isinstance(location.place, Reference):
         return f"{location.place.name}@{digest}"
-    return str(replace(location, identifier=digest))
+    return str(location._replace(identifier=digest))

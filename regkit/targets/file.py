@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from regkit.files import cant_write, open_regular, write_whole
 from regkit.protocol.flow import Source
@@ -13,8 +12,7 @@ from regkit.protocol.flow import Source
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A Source over a file that has `size` bytes; only with `follow` over one to which a symbolic link leads."""
 
     path: Path

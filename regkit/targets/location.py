@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from regkit.errors import UsageError
 from regkit.oci.annotation import check_ref_name
@@ -29,15 +28,13 @@ _FOREIGN = frozenset(
 """What other tools write before a colon; as images of Docker Hub, these names would be a surprise."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveFile:
+class ArchiveFile(NamedTuple):
     """A file that holds an image layout."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class DockerFile:
+class DockerFile(NamedTuple):
     """A file as `docker save` writes it, or what it has of one repository (`docker.io/library/hello`)."""
 
     path: Path
@@ -47,8 +44,7 @@ class DockerFile:
 Place: TypeAlias = Reference | Path | ArchiveFile | DockerFile
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """A repository, a layout's directory or an archive, and a tag, name or digest in it (None: its only entry)."""
 
     place: Place

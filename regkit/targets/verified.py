@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from regkit.errors import ContentMismatch
 from regkit.oci.descriptor import Descriptor
@@ -15,8 +14,7 @@ from regkit.protocol.flow import Source
 _PIECE = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSource:
+class VerifiedSource(NamedTuple):
     """A Source over `opener`; reading it raises ContentMismatch where the bytes aren't the descriptor's."""
 
     descriptor: Descriptor
