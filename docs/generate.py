@@ -9,8 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from regkit.cli.app import app
-from regkit.cli.keys import publish_keys
+from regkit.cli.app import app, publish_keys
 from regkit.config import sections
 from regkit.config.table import Key
 from regkit.events import Event

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.cli.keys import publish_keys
+from regkit.cli.app import publish_keys
 from regkit.config.load import SECTIONS, load_config
 from tests.support.command import clean_environment
 from tests.support.layouts import make_layout

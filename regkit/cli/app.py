@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,9 @@ from regkit.cli.options import Color, Globals, Progress
 from regkit.cli.output import choose_color
 from regkit.cli.usage import sentences
 from regkit.errors import RegkitError
+
+if TYPE_CHECKING:
+    from regkit.config.table import Key
 
 COMMANDS = {
     "publish": "Build, push, verify, tag in order, clean up.",
@@ -133,7 +136,15 @@ def options(
 ) -> None:
     """From a Dockerfile to a tagged, verified, multi-platform release, without a Docker daemon."""
     choose_color(color.value)
-    ctx.obj = Globals(quiet, verbose, debug, progress, _hosts(plain_http or ()), ca_file, config)
+    ctx.obj = Globals(quiet, verbose, debug, progress, _hosts(plain_http or ()), ca_file, config, publish_keys)
+
+
+def publish_keys() -> dict[str, Key]:
+    """Give the keys of a `[publish.NAME]`: the parameters of the command."""
+    from regkit.cli.keys import keys_of
+    from regkit.cli.publish import app as publish
+
+    return keys_of(publish)
 
 
 def _hosts(given: Sequence[str]) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ def _spec(
 
 
 def _sources(texts: list[str]) -> list[IndexSource]:
-    from regkit.cli.inspect import read_names
+    from regkit.cli.names import read_names
     from regkit.ops.index_source import IndexSource
 
     return [IndexSource.parse(text) for text in read_names(texts)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regkit.cli.names import read_names
 from regkit.cli.options import globals_of
 from regkit.cli.output import fitting, human_size, write_documents, write_lines
 
@@ -136,26 +137,12 @@ def _attestations(session: Session, locations: list[Location], platform: Platfor
 
 
 def _trees(session: Session, locations: list[Location], platform: Platform | None) -> None:
-    from regkit.cli.tree import draw
+    from regkit.cli.render_tree import draw
     from regkit.ops.inspect import inspect_tree
 
     for number, location in enumerate(locations):
         tree = inspect_tree(session, location, platform)
         write_lines([*([""] if number else []), *draw(str(location), tree)])
-
-
-def read_names(names: list[str]) -> Iterator[str]:
-    """Give the names, those on stdin where one is `-`; raise UsageError where nothing comes there."""
-    from regkit.errors import UsageError
-
-    for name in names:
-        if name == "-":
-            given = [line.strip() for line in sys.stdin if line.strip()]
-            if not given:
-                raise UsageError("nothing came on stdin, where '-' reads names from", hint="write one on each line")
-            yield from given
-        else:
-            yield name
 
 
 def _table(found: Inspection) -> Iterator[str]:

@@ -21,13 +21,11 @@ _PATHS = re.compile(r"\b(src|source|dest|tls-dir)=(?!/)([^,]+)")
 _SCHEMES = ("ocidir://", "oci:", "oci-archive:", "docker-archive:")
 
 
-def publish_keys() -> dict[str, Key]:
-    """Give the keys of a `[publish.NAME]`: the parameters of the command."""
-    from regkit.cli.publish import app
+def keys_of(command: typer.Typer) -> dict[str, Key]:
+    """Give the keys of a section whose values are a command's parameters."""
     from regkit.config.table import refused
 
-    command = typer.main.get_command(app)
-    single = [each for each in command.params if each.nargs == 1]
+    single = [each for each in typer.main.get_command(command).params if each.nargs == 1]
     return {key_of(each): refused(_SAID) if key_of(each) in CALL else _key(each) for each in single}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regkit.cli.confirm import confirm
-from regkit.cli.inspect import read_names
+from regkit.cli.names import read_names
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import write_json, write_lines
 

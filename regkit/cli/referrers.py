@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from regkit.cli.inspect import View, read_names
+from regkit.cli.names import read_names
 from regkit.cli.options import globals_of
 from regkit.cli.output import fitting, human_size, write_documents, write_json_lines, write_lines
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+class View(StrEnum):
+    """How referrers are written."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
 
 
 @app.command()
@@ -23,19 +32,14 @@ def referrers(
     platform: Annotated[
         str | None, typer.Option(envvar="REGKIT_ONE_PLATFORM", help="The image for this platform.")
     ] = None,
-    view: Annotated[
-        View, typer.Option("--format", envvar="REGKIT_FORMAT", metavar="table|json|jsonl", help="How it is shown.")
-    ] = View.table,
+    view: Annotated[View, typer.Option("--format", envvar="REGKIT_FORMAT", help="How it is shown.")] = View.table,
 ) -> None:
     """List what refers to an image: signatures, SBOMs, whatever was attached to it."""
-    from regkit.errors import UsageError
     from regkit.oci.platform import Platform
     from regkit.ops.inspect import list_referrers
     from regkit.ops.resolve import at_digest
     from regkit.targets.location import Location
 
-    if view not in (View.table, View.json, View.jsonl):
-        raise UsageError(f"referrers can't be shown as {view}", hint="write --format table, json or jsonl")
     locations = [Location.parse(text) for text in read_names(refs)]
     wanted = Platform.parse(platform) if platform else None
     with globals_of(ctx).session() as session:

@@ -148,7 +148,7 @@ def read_request(
 
     places = [*([context] if context and is_typed(ctx, "context") else []), *(more or ())]
     if source:
-        from regkit.cli.inspect import read_names
+        from regkit.cli.names import read_names
 
         places = list(read_names([*source, *places]))
     elif len(places) > 1:

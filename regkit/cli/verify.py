@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.inspect import read_names
+from regkit.cli.names import read_names
 from regkit.cli.options import ListFormat, globals_of
 from regkit.cli.output import write_documents, write_lines
 

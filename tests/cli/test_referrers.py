@@ -68,4 +68,6 @@ def test_json(layout: Path, attached: list[Descriptor]) -> None:
 def test_wrong_usage(layout: Path) -> None:
     """A tag that isn't there is a 5, a format that there isn't a 2."""
     assert "has no tag 'other'" in fails("referrers", f"ocidir://{layout}:other", code=5)
-    assert "can't be shown as raw" in fails("referrers", f"ocidir://{layout}:built", "--format", "raw", code=2)
+    assert "'raw' is not one of 'table', 'json', 'jsonl'" in fails(
+        "referrers", f"ocidir://{layout}:built", "--format", "raw", code=2
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.cli.keys import publish_keys
+from regkit.cli.app import publish_keys
 from regkit.config.load import load_config
 from regkit.config.spec import (
     PROVIDERS,

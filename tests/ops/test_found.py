@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.cli.keys import publish_keys
+from regkit.cli.app import publish_keys
 from regkit.config.load import load_config
 from regkit.errors import UsageError
 from regkit.ops.found import check_entry
