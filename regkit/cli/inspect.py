@@ -16,7 +16,7 @@ from regkit.cli.output import fitting, human_size, write_documents, write_lines
 if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest
     from regkit.oci.platform import Platform
-    from regkit.ops.inspect import Entry, Inspection
+    from regkit.ops.inspect import Inspected, Inspection
     from regkit.targets.location import Location
     from regkit.transport.session import Session
 
@@ -162,13 +162,13 @@ def _table(found: Inspection) -> Iterator[str]:
     yield from fitting(rows)
 
 
-def _kind(child: Entry) -> str:
+def _kind(child: Inspected) -> str:
     if child.attested:
         return f"attestation of {child.attested.short}"
     return str(child.descriptor.platform or "none")
 
 
-def _size(child: Entry) -> str:
+def _size(child: Inspected) -> str:
     return "MISSING" if child.is_missing else human_size(child.total_size)
 
 
@@ -194,7 +194,7 @@ def _manifest_tool(found: Inspection) -> Iterator[str]:
         yield from _manifest_tool_child(f"[{number}]", child)
 
 
-def _manifest_tool_child(mark: str, child: Entry) -> Iterator[str]:
+def _manifest_tool_child(mark: str, child: Inspected) -> Iterator[str]:
     descriptor = child.descriptor
     detail = " (vnd.docker.reference.type=attestation-manifest)" if child.attested else ""
     yield f"{mark}     Type: {descriptor.media_type}{detail}"

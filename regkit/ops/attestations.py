@@ -11,7 +11,7 @@ from regkit.errors import ProtocolError
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.platform import Platform
-from regkit.ops.inspect import Entry
+from regkit.ops.inspect import Inspected
 from regkit.ops.resolve import images_meant, read_root
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
@@ -65,7 +65,7 @@ def read_attestations(
     with location.open(session) as target:
         root = read_root(target, location)
         images = {image.digest: image for image in images_meant(str(location), root, platform)}
-        listed = [(entry.attested, entry.descriptor) for entry in (Entry(child, None) for child in root.manifests)]
+        listed = [(entry.attested, entry.descriptor) for entry in (Inspected(child, None) for child in root.manifests)]
         beside = each(lambda image: [(image, found) for found in target.referrers(image)], images)
         wanted = dict.fromkeys(
             (image, found.digest) for image, found in [*listed, *chain.from_iterable(beside)] if image in images

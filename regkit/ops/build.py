@@ -17,11 +17,11 @@ from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.admission import admit
 from regkit.ops.building import built
+from regkit.ops.checking import Checking
 from regkit.ops.checks import Checks
 from regkit.ops.described import epoch
 from regkit.ops.graph import Node
 from regkit.ops.images import Image
-from regkit.ops.looking import Looking
 from regkit.ops.places import destination_name
 from regkit.ops.presence import lost_from, read_back
 from regkit.ops.records import Record, write_record
@@ -149,15 +149,15 @@ def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) ->
     request.checks.check(platforms)
     epoch(env)
     spec = PublishSpec(delivery.images, None, platforms, build=request.build, checks=request.checks)
-    looking = Looking(session, spec, env)
+    checking = Checking(session, spec, env)
     pushed, tags = delivery.push is not Push.none, delivery.tags(platforms)
     if pushed:
         for answer in admit(session, delivery.images).values():
             if isinstance(answer, Unavailable):
                 raise answer
-    looking.at_bases()
+    checking.await_bases()
     with built(session, request.build, env) as made:
-        looking.at_built(made)
+        checking.test_built(made)
         named = [_Named.of(image) for image in made.content.images]
         for image in made.content.images:
             session.report(ImageFound(image.descriptor, image.piece.manifest.layers, image.size))

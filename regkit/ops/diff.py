@@ -13,7 +13,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.oci.platform import Platform
-from regkit.ops.inspect import Entry, config_of
+from regkit.ops.inspect import Inspected, config_of
 from regkit.ops.resolve import choose, read_root
 from regkit.ops.tasks import each
 from regkit.targets.location import Location
@@ -47,7 +47,7 @@ class Image:
     @property
     def size(self) -> int:
         """The bytes of manifest, configuration and layers."""
-        return Entry(self.descriptor, self.manifest).total_size
+        return Inspected(self.descriptor, self.manifest).total_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _read(session: Session, location: Location, platform: Platform | None) -> Si
             image = _image(target, descriptor, manifest)
             named = descriptor.platform or (Platform.from_json(image.config) if "os" in image.config else None)
             return Side(str(location), manifest, {_key(named): image})
-        entries = [Entry(child, None) for child in manifest.manifests]
+        entries = [Inspected(child, None) for child in manifest.manifests]
         attestations = tuple(e.descriptor.digest for e in entries if e.attested)
         children = [e.descriptor for e in entries if not e.attested and e.descriptor.media_type in mediatype.IMAGES]
         images = each(lambda child: _image(target, child, target.manifest(child.digest)), children)

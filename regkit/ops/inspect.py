@@ -23,7 +23,7 @@ from regkit.transport.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Inspected:
     """A manifest that is there, as its index describes it; None where it's missing, or is no manifest at all."""
 
     descriptor: Descriptor
@@ -60,12 +60,12 @@ class Inspection:
 
     name: str
     manifest: Manifest
-    children: tuple[Entry, ...] = ()
+    children: tuple[Inspected, ...] = ()
     config: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON document."""
-        own = Entry(self.manifest.descriptor, self.manifest)
+        own = Inspected(self.manifest.descriptor, self.manifest)
         return {
             "schema": 1,
             "name": self.name,
@@ -113,7 +113,7 @@ def read_manifest(session: Session, location: Location, platform: Platform | Non
 class Tree:
     """A manifest with what is beneath it: the children that an index lists, and what refers to it."""
 
-    entry: Entry
+    entry: Inspected
     children: tuple[Tree, ...] = ()
     referrers: tuple[Tree, ...] = ()
 
@@ -177,7 +177,7 @@ def list_referrers(
 def _grow(target: Target, descriptors: Sequence[Descriptor], depth: int = 0) -> list[Tree]:
     """Read manifests side by side, then all that is beneath them, level by level, `MAX_DEPTH` levels at most."""
 
-    def read(descriptor: Descriptor) -> tuple[Entry, tuple[Descriptor, ...], tuple[Descriptor, ...]]:
+    def read(descriptor: Descriptor) -> tuple[Inspected, tuple[Descriptor, ...], tuple[Descriptor, ...]]:
         entry = _entry(target, descriptor)
         if entry.manifest is None or depth == MAX_DEPTH or entry.attested is not None:
             return entry, (), ()
@@ -194,13 +194,13 @@ def _grow(target: Target, descriptors: Sequence[Descriptor], depth: int = 0) -> 
     ]
 
 
-def _entry(target: Target, descriptor: Descriptor) -> Entry:
+def _entry(target: Target, descriptor: Descriptor) -> Inspected:
     if not descriptor.is_manifest:
-        return Entry(descriptor, None)
+        return Inspected(descriptor, None)
     try:
-        return Entry(descriptor, target.manifest(descriptor.digest))
+        return Inspected(descriptor, target.manifest(descriptor.digest))
     except NotFound:
-        return Entry(descriptor, None)
+        return Inspected(descriptor, None)
 
 
 def config_of(target: Target, manifest: Manifest) -> Mapping[str, Any] | None:

@@ -12,8 +12,8 @@ from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
 from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
 from regkit.ops.building import built
+from regkit.ops.checking import Checking
 from regkit.ops.images import Content, Origin
-from regkit.ops.looking import Looking
 from regkit.ops.plan import Destination, Plan, State, plan_publish
 from regkit.ops.presence import absent_from
 from regkit.ops.publication import Publication
@@ -42,12 +42,12 @@ def plan(
     image that lacks what is needed of it, UsageError for an engine that is missing. `admission` has the tags of the
     repositories, where they have just been asked for.
     """
-    looking = None if env is None else Looking(session, spec, env)
+    checking = None if env is None else Checking(session, spec, env)
     there = admission or admit(session, spec.images)
     states = each(lambda image: _look(session, spec, image, there), spec.images)
     decided = plan_publish(spec, *states)
-    if looking and decided.build:
-        looking.at_bases()
+    if checking and decided.build:
+        checking.await_bases()
     pages = spec.page.state(session) if spec.page else ()
     return replace(_with_pushes(session, spec, decided), pages=pages)
 
@@ -69,16 +69,16 @@ def publish(
     missing there. `approve` may refuse the plan, or put another in its place.
     """
     _open_ahead(session, spec, spec.content)
-    looking = Looking(session, spec, env)
+    checking = Checking(session, spec, env)
     failed: Failures = {}
     decided = approve(_decide(session, spec, failed, admission() if admission else None))
     with ExitStack() as stack:
         content = _content(session, spec, decided)
         if content is None:
             assert spec.build is not None
-            looking.at_bases()
+            checking.await_bases()
             made = stack.enter_context(built(session, spec.build, env))
-            looking.at_built(made)
+            checking.test_built(made)
             content = made.content
             _open_ahead(session, spec, content)
             # A build takes its time: what others did meanwhile counts, be it this very version.
@@ -86,8 +86,8 @@ def publish(
             content = _content(session, spec, decided) or content
         elif decided.reuse is None:
             decided.check_immutable(spec.release_of(content, decided.published).digest)
-            looking.at_content(content)
-        looking.by_people(content)
+            checking.test_content(content)
+        checking.load(content)
         return _Release(session, spec, decided, content, failed).run()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regkit.build.baseimages import Need
 
 
-class Looking:
+class Checking:
     """The checks of one publish. What this machine lacks for them is told at once, with UsageError or Unavailable.
 
     The base images are asked for while the plan is made.
@@ -34,36 +34,37 @@ class Looking:
         if self._checks.load:
             self._check_engine()
         asks = spec.build is not None and self._checks.preflight
-        self._bases: Callable[[], None] | None = ahead(self._look_at_bases) if asks else None
+        self._bases: Callable[[], None] | None = ahead(self._check_bases) if asks else None
 
-    def at_bases(self) -> None:
+    def await_bases(self) -> None:
         """Wait for what is known of the base images; raise what is wrong with them."""
         if self._bases is not None:
             self._bases()
 
-    def at_built(self, built: Built) -> None:
+    def test_built(self, built: Built) -> None:
         """Test what was built, where it was built."""
         if self._checks.test:
             self._test(built.content, {platform: job.address for job in built.jobs for platform in job.spec.platforms})
 
-    def at_content(self, content: Content) -> None:
+    def test_content(self, content: Content) -> None:
         """Test what was built elsewhere, on the builders that would build it here."""
         if self._checks.test:
             platforms = self._checks.tested(tuple(image.platform for image in content.images))
             with builders(self._session, platforms, self._checks.means, self._env) as addresses:
                 self._test(content, addresses)
 
-    def by_people(self, content: Content) -> None:
+    def load(self, content: Content) -> None:
         """Hand an image to a local engine, where one is named."""
         if not self._checks.load:
             return
         from regkit.build.workspace import workspace
-        from regkit.ops.load import choose, load
+        from regkit.ops.load import choose
+        from regkit.ops.load import load as hand_over
 
         image = choose(content.images, self._checks.load_platform, _machine())
         tag = next(iter((*self._spec.exact_tags, *self._spec.wanted_tags)))
         with workspace(self._env) as directory:
-            load(
+            hand_over(
                 self._session,
                 image,
                 replace(self._spec.images[0], tag=tag),
@@ -85,7 +86,7 @@ class Looking:
             )
         check_engine(self._checks.load, self._env)
 
-    def _look_at_bases(self) -> None:
+    def _check_bases(self) -> None:
         from regkit.ops.preflight import preflight
 
         preflight(self._session, self._needs())
