@@ -14,6 +14,8 @@ from typing import BinaryIO, Self
 from regkit.errors import RegkitError, UsageError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_BROKEN = frozenset({errno.EIO, errno.ESTALE})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
 
@@ -138,6 +140,15 @@ def cant_write(path: Path, error: OSError) -> RegkitError:
     if error.errno in _NO_ROOM:
         return RegkitError(message, hint="make room, or choose another place")
     return UsageError(message, hint=f"check that {path.parent} is a directory that you may write to")
+
+
+def cant_read(what: object, error: OSError) -> RegkitError:
+    """Say what can't be read, and why: a UsageError, except where the medium fails."""
+    message = f"{what} can't be read: {error.strerror or error}"
+    if error.errno in _BROKEN:
+        return RegkitError(message)
+    hint = "check that you may read it, and enter the directories above it" if error.errno in _DENIED else None
+    return UsageError(message, hint=hint)
 
 
 def _give_name(descriptor: int, path: Path) -> Path:

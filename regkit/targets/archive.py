@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, RegkitError, UsageError
+from regkit.files import cant_read
 from regkit.oci import layout
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -127,10 +129,16 @@ class Archive(LocalTarget):
         self._writer = None
 
     def _read_tar(self, *, create: bool) -> TarReader | None:
-        if self.path.exists() or self.path.is_symlink() or not create:
-            return TarReader(self.path)
+        try:
+            if not create or self.path.exists() or self.path.is_symlink():
+                return TarReader(self.path)
+        except OSError as error:
+            raise cant_read(self.path, error) from None
         if not self.path.parent.is_dir():
-            raise UsageError(f"{self.path} can't be written: {self.path.parent} isn't a directory")
+            raise UsageError(
+                f"{self.path} can't be written: {self.path.parent} isn't a directory",
+                hint=f"make it first: mkdir -p {shlex.quote(str(self.path.parent))}",
+            )
         return None
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, UsageError
-from regkit.files import open_regular
-from regkit.oci import layout
+from regkit.files import cant_read, cant_write, open_regular
+from regkit.oci import layout, mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest, assemble_index
@@ -27,23 +29,33 @@ class Layout(LocalTarget):
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
         self.root = root
-        begun = create and not (root / layout.INDEX).exists()
-        super().__init__(f"ocidir://{root}", self._read_index(create=create), changed=begun)
+        index = self._read_index(create=create)
+        super().__init__(f"ocidir://{root}", index, changed=create and not (root / layout.INDEX).exists())
 
     def _digests(self) -> Iterator[Digest]:
-        for path in sorted((self.root / layout.BLOBS).glob("*/*")):
-            try:
-                yield Digest(f"{path.parent.name}:{path.name}")
-            except UsageError:
-                continue  # not ours, or not whole
+        blobs = self.root / layout.BLOBS
+        for algorithm in _names_in(blobs):
+            for name in _names_in(blobs / algorithm):
+                try:
+                    yield Digest(f"{algorithm}:{name}")
+                except UsageError:
+                    continue  # not ours, or not whole
 
     def _size(self, digest: Digest) -> int | None:
-        return size_of(self._path(digest))
+        path = self._path(digest)
+        try:
+            return size_of(path)
+        except OSError as error:
+            raise cant_read(path, error) from None
 
     def _open(self, digest: Digest) -> BinaryIO:
+        path = self._path(digest)
         if self._size(digest) is None:
             raise NotFound(f"{self.name} has no blob {digest}")
-        return open_file(self._path(digest))
+        try:
+            return open_file(path)
+        except OSError as error:
+            raise cant_read(path, error) from None
 
     def _store(self, descriptor: Descriptor, source: Source) -> None:
         write_atomically(self._path(descriptor.digest), source)
@@ -51,11 +63,23 @@ class Layout(LocalTarget):
     def _remove(self, digest: Digest) -> None:
         if self._changed:
             self._commit()  # names go first, so that none is left that names nothing
-        self._path(digest).unlink(missing_ok=True)
+        path = self._path(digest)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cant_write(path, error) from None
 
     def _commit(self) -> None:
+        """Write the names, and keep those that others wrote since they were read."""
         write_atomically(self.root / layout.MARKER, Bytes(layout.MARKER_CONTENT))
-        write_atomically(self.root / layout.INDEX, Bytes(self._index_bytes()))
+        with _alone(self.root):
+            if (self.root / layout.INDEX).exists():
+                now = self._read_index(create=False)
+                if now.raw != self._index.raw:
+                    self._edit_again(now)
+            raw = self._index_bytes()
+            write_atomically(self.root / layout.INDEX, Bytes(raw))
+        self._take_index(Manifest(mediatype.OCI_INDEX, raw))
 
     def _path(self, digest: Digest) -> Path:
         return self.root / layout.blob_path(digest)
@@ -71,7 +95,30 @@ class Layout(LocalTarget):
             hint = "a layout is a directory with the files oci-layout and index.json"
             raise UsageError(f"{self.root} isn't an OCI image layout", hint=hint) from None
         except OSError as error:
-            raise UsageError(f"{self.root} can't be read: {error.strerror}") from None
+            raise cant_read(self.root, error) from None
         except ProtocolError as error:
             raise UsageError(f"{self.root} is a broken OCI image layout: {error}") from None
         return layout.read_layout(self.root, said, listed)
+
+
+def _names_in(directory: Path) -> list[str]:
+    """List a directory in order; nothing where there is none."""
+    try:
+        return sorted(path.name for path in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cant_read(directory, error) from None
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time change a layout's names; where a file system has no locks, as many as want to."""
+    import fcntl
+
+    with ExitStack() as stack:
+        with suppress(OSError):
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield

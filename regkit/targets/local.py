@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import BinaryIO, Self
+from functools import partial
+from typing import BinaryIO, Self, TypeAlias
 
 from regkit.errors import ContentMismatch, NotFound, ProtocolError, RegkitError
 from regkit.oci import mediatype
@@ -18,6 +19,9 @@ from regkit.protocol.flow import Source, read_bounded
 from regkit.targets.target import Target, digest_or_none
 from regkit.targets.verified import VerifiedSource
 
+_Edit: TypeAlias = Callable[[Sequence[Descriptor]], Sequence[Descriptor]]
+"""A change of what an index lists: made again where another process has changed it, too."""
+
 _SHOWN = 20
 """How many names a hint lists."""
 
@@ -28,6 +32,9 @@ class LocalTarget(ABC):
     Threads may push side by side. What was pushed without a name, and belongs to nothing that has one, is listed in the
     index all the same, so that whoever reads it later finds it.
     """
+
+    _listed: tuple[Descriptor, ...]
+    _edits: list[_Edit]
 
     def __init__(self, name: str, index: Manifest, *, changed: bool = False) -> None:
         self.name = name
@@ -120,9 +127,8 @@ class LocalTarget(ABC):
             self._store(descriptor, VerifiedSource(descriptor, source.open, f"the blob {descriptor.digest}"))
         with self._lock:
             if name is not None:
-                kept = [r for r in self._listed if not self._replaces(name, r)]
-                named = {**descriptor.annotations, **self._annotations_for(name)}
-                self._replace([*kept, replace(descriptor, annotations=named)])
+                named = replace(descriptor, annotations={**descriptor.annotations, **self._annotations_for(name)})
+                self._edit(partial(self._with_name, name, named))
             elif descriptor.is_manifest:
                 self._unnamed[descriptor.digest] = descriptor
 
@@ -134,10 +140,7 @@ class LocalTarget(ABC):
     def untag(self, tag: str) -> bool:
         """Remove a name; the content stays."""
         with self._lock:
-            listed = self._listed
-            kept = [r for r in listed if not self._has_name(r, tag)]
-            if len(kept) < len(listed):
-                self._replace(kept)
+            self._edit(lambda listed: [r for r in listed if not self._has_name(r, tag)])
         return True
 
     def mount(self, descriptor: Descriptor, origin: Target) -> bool:
@@ -149,10 +152,7 @@ class LocalTarget(ABC):
         """Remove content, and first the names on it, so that none is left that names nothing."""
         with self._lock:
             self._unnamed.pop(descriptor.digest, None)
-            listed = self._listed
-            kept = [r for r in listed if r.digest != descriptor.digest]
-            if len(kept) < len(listed):
-                self._replace(kept)
+            self._edit(lambda listed: [r for r in listed if r.digest != descriptor.digest])
             self._remove(descriptor.digest)
         return True
 
@@ -270,22 +270,34 @@ class LocalTarget(ABC):
 
     def _list_unnamed(self) -> None:
         """List what was pushed without a name and that nothing listed leads to."""
-        listed = self._listed
-        reached = {root.digest for root in listed}
+        reached = {root.digest for root in self._listed}
         for _, manifest in self._walk([*reached, *self._unnamed]):
             reached.update(child.digest for child in _children(manifest))
         more = [descriptor for digest, descriptor in self._unnamed.items() if digest not in reached]
         self._unnamed.clear()
-        if more:
-            self._replace([*listed, *more])
+        self._edit(lambda listed: [*listed, *(d for d in more if all(r.digest != d.digest for r in listed))])
 
-    def _replace(self, roots: list[Descriptor]) -> None:
-        """List other entries; they become JSON when they are written, not for each of a thousand names."""
-        self._listed = tuple(roots)
-        self._changed = True
+    def _with_name(self, name: str, named: Descriptor, listed: Sequence[Descriptor]) -> Sequence[Descriptor]:
+        return [*(r for r in listed if not self._replaces(name, r)), named]
+
+    def _edit(self, edit: _Edit) -> None:
+        """Change what is listed; it becomes JSON when it is written, not for each of a thousand names."""
+        edited = tuple(edit(self._listed))
+        if edited != self._listed:
+            self._listed, self._changed = edited, True
+            self._edits.append(edit)
 
     def _take_index(self, index: Manifest) -> None:
+        """Go on from an index that is written, with all that was changed since."""
+        self._index = index
+        self._listed = index.manifests
+        self._edits = []
+
+    def _edit_again(self, index: Manifest) -> None:
+        """Change an index that somebody else wrote meanwhile, as the one that was read was changed."""
         self._index, self._listed = index, index.manifests
+        for edit in self._edits:
+            self._listed = tuple(edit(self._listed))
 
     def _index_bytes(self) -> bytes:
         """Give the index as it is to be written: as it was read, where it lists what it listed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import tarfile
 import threading
 import zlib
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from regkit.errors import ContentMismatch, ProtocolError, UsageError
-from regkit.files import Partial, open_regular
+from regkit.files import Partial, cant_read, open_regular
 from regkit.protocol.flow import Source
 from regkit.targets.gunzip import MAGIC, Gunzip
 
 _MAX_MEMBERS = 65_536
 _MAX_HEADER = 1 << 20
+_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_LONGEST_MAGIC = 6
+_HOLES = "pack it without --sparse"
 _BLOCK = 512
 _PIECE = 1 << 20
 _BROKEN = (tarfile.TarError, zlib.error, EOFError, ValueError, ArithmeticError, LookupError)
@@ -46,24 +50,29 @@ class TarReader:
             with open_regular(path) as file:
                 self._identity = _identity(file)
                 stream: Any = file
-                if file.read(len(MAGIC)) == MAGIC:
+                start = file.read(_LONGEST_MAGIC)
+                self._refuse_packed(start)
+                if start.startswith(MAGIC):
                     self._gunzip = stream = Gunzip(file)
                 stream.seek(0)
                 self._scan(stream)
         except OSError as error:
-            raise UsageError(f"{path} can't be read: {error.strerror or error}") from None
+            raise cant_read(path, error) from None
         except _BROKEN as error:
             raise UsageError(f"{path} is no tar archive, or a broken one: {error}") from None
 
     def open(self, name: str) -> BinaryIO:
         """Read a member from its beginning; raise KeyError where there is none."""
         region = self.regions[name]
-        file = open_regular(self.path)
+        try:
+            file = open_regular(self.path)
+        except OSError as error:
+            raise cant_read(self.path, error) from None
         if _identity(file) != self._identity:
             file.close()
             raise ContentMismatch(f"{self.path} was replaced while it was being read")
         if self._gunzip is None:
-            return _buffered(lambda size, offset: os.pread(file.fileno(), size, offset), region, file.close)
+            return _buffered(lambda size, offset: _read_at(file, size, offset, self.path), region, file.close)
         stream = self._gunzip.on(file)
         stream.seek(region.offset)
         return _buffered(lambda size, _: _read_checked(stream, size, self.path), region, file.close)
@@ -75,12 +84,24 @@ class TarReader:
         with self.open(name) as stream:
             return stream.read()
 
+    def _refuse_packed(self, start: bytes) -> None:
+        tool = next((tool for magic, tool in _PACKERS.items() if start.startswith(magic)), None)
+        if tool is not None:
+            raise UsageError(
+                f"{self.path} is packed with {tool}: a tar is read, and one in gzip",
+                hint=f"unpack it: {tool} -dc {shlex.quote(str(self.path))} > archive.tar",
+            )
+
     def _scan(self, stream: Any) -> None:
         end = None if self._gunzip else os.fstat(stream.fileno()).st_size
         with tarfile.open(fileobj=_HeadersOnly(stream), mode="r:") as tar:  # type: ignore[call-overload]
             while (member := tar.next()) is not None:
                 if self._gunzip:
                     self._gunzip.mark()
+                if member.issparse():
+                    raise UsageError(
+                        f"{self.path} has a member with holes that are left out: {member.name!r}", hint=_HOLES
+                    )
                 if member.size < 0 or (end is not None and member.isreg() and member.offset_data + member.size > end):
                     raise UsageError(f"{self.path} is cut off, or lies about the size of {member.name!r}")
                 self._take(member)
@@ -101,7 +122,8 @@ class TarReader:
         elif member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
             self.regions[name] = Region(member.offset_data, member.size)
         else:
-            raise UsageError(f"{self.path} has a member that is neither file nor directory: {name!r}")
+            what = "that is a hard link" if member.islnk() else "that is neither file nor directory"
+            raise UsageError(f"{self.path} has a member {what}: {name!r}")
 
 
 class TarWriter:
@@ -237,9 +259,18 @@ class _HeadersOnly:
         return data
 
 
+def _read_at(file: BinaryIO, size: int, offset: int, path: Path) -> bytes:
+    try:
+        return os.pread(file.fileno(), size, offset)
+    except OSError as error:
+        raise cant_read(path, error) from None
+
+
 def _read_checked(stream: Gunzip, size: int, path: Path) -> bytes:
     try:
         return stream.read(size)
+    except OSError as error:
+        raise cant_read(path, error) from None
     except _BROKEN as error:
         raise ContentMismatch(f"{path} is broken: {error}") from None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, cast
 
 from regkit.errors import ContentMismatch
+from regkit.files import cant_read
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Verifier
 from regkit.protocol.flow import Source
@@ -46,7 +47,7 @@ class _VerifiedStream(io.BufferedIOBase):
     """
 
     def __init__(self, stream: BinaryIO, descriptor: Descriptor, what: str) -> None:
-        self._stream = stream
+        self._stream, self._what = stream, what or descriptor.digest
         self._verifier = Verifier(descriptor.digest, descriptor.size, what)
         self._left = descriptor.size
 
@@ -54,7 +55,10 @@ class _VerifiedStream(io.BufferedIOBase):
         return True
 
     def read1(self, size: int = -1, /) -> bytes:
-        data = self._stream.read(size if size > 0 else _PIECE)
+        try:
+            data = self._stream.read(size if size > 0 else _PIECE)
+        except OSError as error:
+            raise cant_read(self._what, error) from None
         self._verifier.update(data)
         self._left -= len(data)
         if not data or self._left == 0:

@@ -27,6 +27,7 @@ from regkit.oci.manifest import MAX_SIZE, Manifest, assemble_index
 from regkit.ops.tasks import each
 from regkit.protocol.flow import Bytes
 from regkit.targets.archive import Archive
+from regkit.targets.layout import Layout
 from regkit.targets.tar import TarReader
 from regkit.targets.verified import read_all
 from tests.support.waiting import until
@@ -326,7 +327,7 @@ HOSTILE: list[Any] = [
     pytest.param([("blobs/../../evil", b"x")], "leads out of it", id="deep traversal"),
     pytest.param([("/etc/passwd", b"x")], "leads out of it", id="absolute"),
     pytest.param([special(blob(DATA)[0], tarfile.SYMTYPE, "/etc/passwd")], "symbolic link", id="symlink"),
-    pytest.param([special(blob(DATA)[0], tarfile.LNKTYPE, "/etc/passwd")], "neither file nor directory", id="hardlink"),
+    pytest.param([special(blob(DATA)[0], tarfile.LNKTYPE, "/etc/passwd")], "that is a hard link", id="hardlink"),
     pytest.param([special("null", tarfile.CHRTYPE)], "neither file nor directory", id="device"),
     pytest.param([special("pipe", tarfile.FIFOTYPE)], "neither file nor directory", id="pipe"),
     pytest.param([blob(DATA), blob(DATA)], "two members named 'blobs/", id="twice"),
@@ -345,6 +346,37 @@ def test_hostile_archives(tmp_path: Path, members: list[Any], said: str, packed:
         Archive(path)
 
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["gnu", "posix"])
+def test_members_with_holes(tmp_path: Path, kind: str) -> None:
+    """What tar left the zeros out of can't be read where it lies: that is said, and how to pack it."""
+    with Layout(tmp_path / "layout", create=True) as layout:
+        layout.push(BLOB, Bytes(DATA))
+    with (tmp_path / "layout" / "holes").open("wb") as file:
+        file.truncate(10 << 20)
+    subprocess.run(["tar", "-cSf", tmp_path / "x.tar", f"--format={kind}", "-C", tmp_path / "layout", "."], check=True)
+
+    with pytest.raises(UsageError, match=r"holes that are left out: '\./holes'") as caught:
+        Archive(tmp_path / "x.tar")
+
+    assert "--sparse" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("tool", ["bzip2", "xz", "zstd"])
+def test_packed_otherwise(tmp_path: Path, tool: str) -> None:
+    """What is packed with another tool than gzip is refused with the command that unpacks it, and that one does."""
+    path = tar(tmp_path / "an archive", [MARKER, listing(INDEX), blob(INDEX.raw)])
+    packed = tmp_path / "the same, packed"
+    with packed.open("wb") as file:
+        subprocess.run([tool, "-c", path], stdout=file, check=True)
+
+    with pytest.raises(UsageError, match=f"is packed with {tool}") as caught:
+        Archive(packed)
+
+    hint = str(caught.value.hint)
+    subprocess.run(hint.removeprefix("unpack it: "), shell=True, cwd=tmp_path, check=True)
+    assert Archive(tmp_path / "archive.tar").roots == (INDEX.descriptor,)
 
 
 def test_odd_names_are_no_content(tmp_path: Path) -> None:

@@ -290,3 +290,62 @@ def test_sha512(tmp_path: Path) -> None:
 
     assert Layout(tmp_path).manifest("1").raw == raw
     assert (tmp_path / "blobs" / "sha512" / descriptor.digest.hex).is_file()
+
+
+def named(seed: str) -> Manifest:
+    return assemble_index((), {"seed": seed})
+
+
+def test_two_that_write_at_once(tmp_path: Path) -> None:
+    """Names that another process wrote meanwhile stay, what it removed stays away; for one name the later counts."""
+    first, second, third = map(named, "123")
+    with Layout(tmp_path, create=True) as layout:
+        for name in ("old", "moved", "gone"):
+            layout.push(INDEX.descriptor, Bytes(INDEX.raw), name)
+
+    with Layout(tmp_path) as one, Layout(tmp_path) as two:
+        one.push(first.descriptor, Bytes(first.raw), "1")
+        two.push(second.descriptor, Bytes(second.raw), "2")
+        one.push(first.descriptor, Bytes(first.raw), "moved")
+        two.push(second.descriptor, Bytes(second.raw), "moved")
+        two.untag("old")
+        one.untag("gone")
+        one.push(third.descriptor, Bytes(third.raw))
+
+    again = Layout(tmp_path)
+    assert sorted(again.tags()) == ["1", "2", "moved"]
+    assert again.manifest("1") == again.manifest("moved") == first  # `two` ends before `one`
+    assert again.manifest("2") == second
+    assert third.digest in {root.digest for root in again.roots}
+
+
+def test_a_deletion_beside_another(tmp_path: Path) -> None:
+    """Deleting writes the names at once, and keeps those of others then and later."""
+    first, second = map(named, "12")
+    with Layout(tmp_path, create=True) as layout:
+        layout.push(INDEX.descriptor, Bytes(INDEX.raw), "old")
+
+    with Layout(tmp_path) as one, Layout(tmp_path) as two:
+        two.push(second.descriptor, Bytes(second.raw), "2")
+        one.push(first.descriptor, Bytes(first.raw), "1")
+        assert one.delete(INDEX.descriptor)
+        assert Layout(tmp_path).tags() == ("1",)
+
+    assert sorted(Layout(tmp_path).tags()) == ["1", "2"]
+
+
+def test_a_layout_whose_blobs_are_elsewhere(tmp_path: Path) -> None:
+    """A directory of content that layouts share is followed: whatever lies in it, what is read has its digest."""
+    with Layout(tmp_path / "one", create=True) as layout:
+        layout.push(INDEX.descriptor, Bytes(INDEX.raw), "1")
+    (tmp_path / "one" / "blobs").rename(tmp_path / "shared")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "blobs").symlink_to("../shared")
+
+    with Layout(tmp_path / "two", create=True) as layout:
+        assert layout.exists(INDEX.descriptor)
+        layout.push(BLOB, Bytes(DATA))
+
+    assert Layout(tmp_path / "one").manifest("1") == INDEX
+    assert read_all(Layout(tmp_path / "one").fetch(BLOB), 100) == DATA

@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from regkit.errors import ContentMismatch
+from regkit.errors import ContentMismatch, RegkitError
+from regkit.files import open_regular
 from regkit.oci.descriptor import Descriptor
 from regkit.protocol.flow import Bytes
 from regkit.targets.verified import VerifiedSource, read_all
@@ -107,3 +109,11 @@ def test_read_all_is_bounded() -> None:
         read_all(VerifiedSource(BLOB, opener), 10)
     assert opener.opened == []
     assert read_all(Bytes(DATA), len(DATA)) == DATA
+
+
+def test_a_medium_that_fails() -> None:
+    """What the system can't read is said in a sentence that names the content; nothing of it is taken for the end."""
+    unreadable = VerifiedSource(BLOB, lambda: open_regular(Path("/proc/self/mem")), "the layer")
+
+    with unreadable.open() as stream, pytest.raises(RegkitError, match="the layer can't be read: Input/output error"):
+        stream.read()
