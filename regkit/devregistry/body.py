@@ -1,16 +1,12 @@
-"""What a client sends, read from its socket: cheroot's connection with a reader in C, and a request's body."""
+"""A request's body, as it comes from its connection."""
 
 from __future__ import annotations
 
 import io
 import re
-import socket
 from typing import Any, BinaryIO, cast
 
-from cheroot.server import HTTPConnection
-
 from regkit.devregistry.call import UNKNOWN_SIZE
-from regkit.devregistry.tls import shake_hands
 from regkit.devregistry.upload import CHUNK
 from regkit.errors import Unavailable
 
@@ -23,51 +19,13 @@ _TRAILERS = 64
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
-class Reader(io.BufferedReader):
-    """A socket's reader, with what cheroot asks for. Its own is Python down to the last byte (ADR 0201)."""
-
-    bytes_read = 0  # cheroot's statistics, which are off
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._raw = _Raw(connection, "rb")
-        super().__init__(self._raw)
-
-    def has_data(self) -> bool:
-        """Whether something is at hand that was read from the socket already."""
-        self._raw.silent = True
-        try:
-            return bool(self.peek(1))
-        finally:
-            self._raw.silent = False
-
-
-class _Raw(socket.SocketIO):
-    """A socket as a stream, which can be made to say that there is nothing yet."""
-
-    silent = False
-
-    def readinto(self, buffer: Any) -> int | None:
-        return None if self.silent else super().readinto(buffer)
-
-
-class Connection(HTTPConnection):
-    """Cheroot's connection with our reader, and with its handshake in the thread that serves it."""
-
-    def __init__(self, server: Any, sock: Any, makefile: Any) -> None:
-        super().__init__(server, sock, lambda s, mode, size: Reader(s) if "r" in mode else makefile(s, mode, size))
-
-    def communicate(self) -> bool:
-        """Read a request and answer it; tell whether the connection may stay open."""
-        return shake_hands(self.socket) and bool(super().communicate())  # type: ignore[no-untyped-call]  # cheroot's
-
-
 class Incoming:
     """A request's body as a Source; what was read of it can't be read again. `size` is Content-Length or UNKNOWN_SIZE.
 
     A body in chunks is read a piece at a time, however large the client makes its chunks (RFC 9112, 7.1).
     """
 
-    def __init__(self, reader: Reader, size: int) -> None:
+    def __init__(self, reader: io.BufferedReader, size: int) -> None:
         self.size = size
         self._reader, self._chunked = reader, size == UNKNOWN_SIZE
         self._left = 0 if self._chunked else size

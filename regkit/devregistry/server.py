@@ -1,7 +1,7 @@
 """The registry on a socket: cheroot reads and writes HTTP, `DevRegistry.handle` answers.
 
-The only module, with tls.py, that imports cheroot. Bodies are streamed both ways; nothing is printed: what was
-answered, and what went wrong, is reported.
+The only module, with connection.py and tls.py, that imports cheroot. Bodies are streamed both ways; nothing is printed:
+what was answered, and what went wrong, is reported.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import threading
 import traceback as tracebacks
 from collections.abc import Iterator
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
@@ -20,8 +21,9 @@ from urllib.parse import urlsplit
 from cheroot.server import Gateway, HTTPServer
 
 from regkit.devregistry.answer import Fault
-from regkit.devregistry.body import Connection, Incoming
+from regkit.devregistry.body import Incoming
 from regkit.devregistry.call import UNKNOWN_SIZE
+from regkit.devregistry.connection import Connection
 from regkit.devregistry.tls import Certificate, TlsAdapter
 from regkit.devregistry.upload import CHUNK
 from regkit.errors import UsageError
@@ -33,6 +35,9 @@ THREADS = 64
 
 IDLE = 60
 """After how many seconds a silent connection is closed."""
+
+_SMALL = 64 * 1024
+"""How much of an answer's content goes with its head, in bytes."""
 
 _STOP = 0.1
 """How long a stop waits for a thread before its socket is shut down, in seconds."""
@@ -67,29 +72,40 @@ class _Gateway(Gateway):
                 response = server.answer(request)
                 if not body.drain():
                     req.close_connection = True
-                req.rfile.remaining = 0  # cheroot must not look for more
                 uploads = count()
             server.report(RequestServed(request.method, path, response.status, uploads))
             self._send(response)
 
     def _send(self, response: Response) -> None:
-        req = self.req
-        req.status = f"{response.status} {HTTPStatus(response.status).phrase}".encode("ascii")
-        req.outheaders = [(n.title().encode("ascii"), v.encode("latin-1")) for n, v in response.headers.items()]
+        """Send an answer; what is small goes in one piece."""
+        req, connection = self.req, self.req.conn
+        left = 0 if req.method == b"HEAD" else int(response.headers.get("content-length", "0"))
         with response.body as body:
-            req.ensure_headers_sent()
-            if req.method == b"HEAD":
-                return
-            left = int(response.headers.get("content-length", "0"))
-            connection: socket.socket = req.conn.socket
-            if isinstance(body, io.BufferedReader) and req.server.ssl_adapter is None:
-                left -= connection.sendfile(body) if left else 0
-            else:
-                while data := body.read(CHUNK):
-                    connection.sendall(data)
-                    left -= len(data)
+            first = body.read(min(left, _SMALL))
+            connection.send(self._head(response) + first)
+            left -= len(first)
+            if left and isinstance(body, io.BufferedReader) and req.server.ssl_adapter is None:
+                left -= connection.socket.sendfile(body, len(first))
+            while left and (data := body.read(min(left, CHUNK))):
+                connection.send(data)
+                left -= len(data)
         if left:
             req.close_connection = True  # content that shrank: the client must not wait for the rest
+
+    def _head(self, response: Response) -> bytes:
+        """Write the status line and the headers."""
+        req = self.req
+        req.sent_headers = True  # cheroot has none to send
+        if not req.server.can_add_keepalive_connection:
+            req.close_connection = True
+        headers = {**response.headers, "date": formatdate(usegmt=True), "server": req.server.server_name}
+        if req.close_connection:
+            headers["connection"] = "close"
+        elif req.response_protocol == "HTTP/1.0":
+            headers["connection"] = "keep-alive"
+        lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+        lines += [f"{name.title()}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class _Server(HTTPServer):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regkit.devregistry.body import Incoming, Reader
+from regkit.devregistry.body import Incoming
 from regkit.devregistry.call import UNKNOWN_SIZE
+from regkit.devregistry.connection import Reader
 from regkit.errors import Unavailable
 
 
