@@ -7,13 +7,13 @@ request that waits: with 24 threads that was 40 % of the client's time.
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from regkit.errors import UsageError
 from regkit.oci.reference import is_loopback
@@ -30,7 +30,7 @@ class Connections:
     def __init__(self, ca_file: Path | None = None, ca_files: Mapping[str, Path] | None = None) -> None:
         self._closed = False
         self._ca_file, self._ca_files = ca_file, ca_files or {}
-        self._proxies = getproxies()
+        self._proxies = _proxies_of_the_environment()
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         self._sockets = Sockets()
@@ -110,10 +110,22 @@ class Connections:
 
     def _proxy(self, scheme: str, host: str) -> str | None:
         """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; loopback hosts never have one, as Docker does it."""
-        if is_loopback(host) or proxy_bypass(host):
+        if not self._proxies or is_loopback(host):
+            return None
+        from urllib.request import proxy_bypass
+
+        if proxy_bypass(host):
             return None
         proxy = self._proxies.get(scheme) or self._proxies.get("all")
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _proxies_of_the_environment() -> dict[str, str]:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return {}
+    from urllib.request import getproxies  # with half of the standard library
+
+    return getproxies()
 
 
 def _checked(proxy: str, scheme: str) -> str:

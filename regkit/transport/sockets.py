@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import weakref
 from collections import defaultdict
+from typing import Any
 
 CONNECT_LIMIT = 10.0
 
@@ -22,12 +24,12 @@ class Sockets:
 
     def take(self, host: str, port: int) -> socket.socket:
         """Give one that was opened ahead, else a new one; raise OSError."""
-        with self._lock:
-            ahead = self._ahead[host, port]
-            opened = ahead.pop() if ahead else None
-        if opened is None:
-            opened = _connected(host, port)
-            self.watch(opened)
+        while (opened := self._opened(host, port)) is not None:
+            if silent(opened):
+                return opened
+            opened.close()  # its server didn't wait so long
+        opened = _connected(host, port)
+        self.watch(opened)
         return opened
 
     def open(self, host: str, port: int) -> None:
@@ -68,8 +70,21 @@ class Sockets:
         for opened in left:
             opened.close()
 
+    def _opened(self, host: str, port: int) -> socket.socket | None:
+        with self._lock:
+            ahead = self._ahead[host, port]
+            return ahead.pop() if ahead else None
+
 
 def _connected(host: str, port: int) -> socket.socket:
-    opened = socket.create_connection((host, port), CONNECT_LIMIT)
+    name: Any = host.encode()  # text would pass through IDNA, whose tables take a while to load
+    opened = socket.create_connection((name, port), CONNECT_LIMIT)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return opened
+
+
+def silent(opened: socket.socket) -> bool:
+    """Tell whether nothing came that nobody asked for, such as the connection's end."""
+    poll = select.poll()
+    poll.register(opened, select.POLLIN)
+    return not poll.poll(0)

@@ -10,6 +10,7 @@ _SAFE = "%!$&'()*+,/:;=?@[]~"
 """What stays as it is in a path and a query, beside letters, digits and `-._` (RFC 3986, 3.3 and 3.4)."""
 
 _PORTS = {"http": 80, "https": 443}
+_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:%")
 
 
 class WireError(Exception):
@@ -18,6 +19,10 @@ class WireError(Exception):
 
 class CantConnectError(WireError):
     """There is no connection."""
+
+
+class UntrustedError(CantConnectError):
+    """The certificate isn't one that is trusted, or isn't this host's."""
 
 
 class TimedOutError(WireError):
@@ -64,6 +69,14 @@ class Message(NamedTuple):
         name = f"[{host}]" if ":" in host else host
         return name if port == _PORTS[scheme] else f"{name}:{port}"
 
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Give all headers; raise CantSendError, which doesn't show it, for a value over two lines: it may be secret."""
+        for name, value in self.headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise CantSendError(f"its header {name} has characters that can't be sent")
+        return ("Host", self.host), *self.headers.items()
+
 
 class Answer(Protocol):
     """An answer, whose body is still to be read; closing it gives the connection free."""
@@ -108,6 +121,10 @@ def origin_of(url: str) -> Origin:
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
     except (ValueError, KeyError):
         raise CantSendError(f"not an address of HTTP: {url[:200]!r}") from None
-    if not parts.hostname or not parts.hostname.isascii() or not port:
+    if "@" in parts.netloc:
+        raise CantSendError("its address holds a login")  # which nobody gives away (RFC 9110, 4.2.4)
+    host = parts.hostname or ""
+    labels = host.removesuffix(".").split(".")
+    if not (port and _NAMES.issuperset(host) and all(0 < len(label) < 64 for label in labels)):
         raise CantSendError(f"not a host's name and port: {parts.netloc[:200]!r}")
-    return Origin(parts.scheme, parts.hostname, port)
+    return Origin(parts.scheme, host, port)
