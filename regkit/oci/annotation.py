@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regkit.errors import UsageError
 from regkit.oci.platform import Platform
@@ -27,7 +27,7 @@ _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _REF_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*|[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}")
 
 _LEVEL = r"(?:index-descriptor|index|manifest-descriptor|manifest)(?:\[[^\]]*\])?"
-_PREFIX = re.compile(rf"({_LEVEL}(?:,{_LEVEL})*):(.*)", re.DOTALL)
+_PREFIX = rf"({_LEVEL}(?:,{_LEVEL})*):(.*)"
 
 
 def check_ref_name(text: str) -> str:
@@ -40,8 +40,7 @@ def check_ref_name(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(NamedTuple):
     """A key and its value, and where they are to stand.
 
     `level` is `index`, `index-descriptor` (what is said of the index, as by a layout's own), `manifest` (what an image
@@ -69,7 +68,7 @@ def parse_levels(texts: Iterable[str], *, images: bool = False) -> tuple[Annotat
 
 
 def _parse_levels(text: str, *, images: bool) -> Iterable[Annotation]:
-    found = _PREFIX.fullmatch(text)
+    found = re.fullmatch(_PREFIX, text, re.DOTALL)
     levels, rest = (found[1], found[2]) if found else ("index", text)
     key, equals, value = rest.partition("=")
     if not equals or not key:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regkit.errors import UsageError
 from regkit.oci.reference import DOCKER_HUB
@@ -24,17 +23,16 @@ _MAX_SIZE = 4 * 1024 * 1024
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """One configuration: `logins` by `host[:port]` or `host/path`, and which helper keeps a host's.
 
     `hosts` are all that it speaks of, also those that are empty because a helper keeps their logins.
     """
 
     origin: str
-    logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
+    logins: Mapping[str, Login] = _EMPTY
     hosts: tuple[str, ...] = ()
-    helpers: Mapping[str, str] = field(default_factory=dict)
+    helpers: Mapping[str, str] = _EMPTY
     store: str = ""
     exposed: bool = False
     """Whether others on this machine may read the logins that it holds."""
@@ -64,7 +62,7 @@ class Config:
         if data is None:
             return None
         found = cls.parse(data, str(path))
-        return replace(found, exposed=bool(found.logins and path.stat().st_mode & 0o044))
+        return found._replace(exposed=bool(found.logins and path.stat().st_mode & 0o044))
 
     def helper_for(self, host: str, env: Mapping[str, str], limit: float) -> Helper | None:
         """Give the helper that keeps this host's login, if one does."""
