@@ -1,15 +1,19 @@
 """`.dockerignore`: which paths of a context BuildKit leaves out.
 
 The same decisions as moby/patternmatcher and fsutil's walk take, their oddities included: each pattern becomes
-the regular expression that Go's code makes of it. Where a pattern can't be followed it leaves nothing out.
+the regular expression that Go's code makes of it, and is matched as Go does it, without going back. Where a pattern
+can't be followed it leaves nothing out.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+
+from regkit.build.automaton import Automaton, repeats
 
 _ESCAPED = frozenset(".+()$")  # patternmatcher means to escape {|} as well, but its bitmap has no room for them
 _SPECIAL = re.compile(r"[*?\\\[\]]")
@@ -23,12 +27,9 @@ class Pattern:
     """One line: the paths that it matches, and whether it takes them back in (`!`)."""
 
     text: str
-    expression: re.Pattern[str]
+    matches: Callable[[str], object]
+    """Tell whether the whole path matches, without its parents."""
     exception: bool
-
-    def matches(self, path: str) -> bool:
-        """Match the whole path, not its parents."""
-        return self.expression.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Ignore:
         for index, pattern in enumerate(self.patterns):
             match = bool(parent) and parent[index]
             if not match and pattern.exception == ignored:
-                match = pattern.matches(path)
+                match = bool(pattern.matches(path))
             matched.append(match)
             if match:
                 ignored = not pattern.exception
@@ -90,23 +91,24 @@ def _pattern(text: str) -> Pattern:
     exception = text.startswith("!")
     body = text[1:] if exception else text
     try:
-        expression = re.compile(_expression(body), re.ASCII)
+        matches = _matcher(body)
     except (re.error, ValueError):
-        expression = re.compile(_ANYTHING if exception else _NOTHING)
-    return Pattern(body, expression, exception)
+        matches = re.compile(_ANYTHING if exception else _NOTHING).search
+    return Pattern(body, matches, exception)
 
 
-def _expression(pattern: str) -> str:
+def _matcher(pattern: str) -> Callable[[str], object]:
     """Translate as Pattern.compile does: `**` is any number of directories, `*` and `?` stay within one."""
     if not _SPECIAL.search(pattern):
-        return rf"\A{re.escape(pattern)}\Z"
+        return partial(str.__eq__, pattern)
     if pattern.startswith("**") and not _SPECIAL.search(pattern[2:]):
         rest = pattern[2:]  # `**/x` is any path that ends so, and `x` itself
-        alone = rf"|\A{re.escape(rest[1:])}\Z" if rest.startswith("/") else ""
-        return rf"{re.escape(rest)}\Z{alone}"
+        return lambda path: path.endswith(rest) or (rest.startswith("/") and path == rest[1:])
     if pattern.endswith("**") and not _SPECIAL.search(pattern[:-2]):
-        return rf"\A{re.escape(pattern[:-2])}"
-    return rf"\A{_python(''.join(_words(pattern)))}\Z"
+        return lambda path: path.startswith(pattern[:-2])
+    expression = _python("".join(_words(pattern)))
+    whole = re.compile(rf"\A{expression}\Z", re.ASCII)
+    return whole.search if repeats(expression) < 2 else Automaton(expression).matches
 
 
 def _words(pattern: str) -> Iterator[str]:

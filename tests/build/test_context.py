@@ -7,6 +7,7 @@ import io
 import json
 import os
 import posixpath
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -18,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regkit.build.address import Address
+from regkit.build.automaton import Automaton
 from regkit.build.buildctl import build
 from regkit.build.context import context_entries, source_digest
-from regkit.build.ignorefile import Ignore, parse_ignore
+from regkit.build.ignorefile import Ignore, _python, _words, parse_ignore
 from regkit.build.means import Means
 from regkit.build.spec import BuildSpec
 from regkit.errors import UsageError
@@ -63,6 +65,11 @@ TRICKY = {
     "question marks": "?\n???\nx?y\n",
     "regexp characters": "a+b\n(x)\n$\n.env\n^a\n{a,b}.txt\n",
     "regexp alternatives": "[a]|zz*\n",
+    "many stars": "*a*b*c*\n**/*main*_*t*.g*\n*o*/*a*/*\n!*o*/*a*/*z\n",
+    "many double stars": "**/*e*/**/e*/**/*\n*/**/*.l**g\nd*1/**/*1\n",
+    "stars and classes": "*[a-c]*[/.]*t*t\n[s*]*/*[^m]*.g*\n[!-.]*[a-z]*g*\n",
+    "stars and alternatives": "*zz*|sr*/m*\n!*_t*|nothing\n",
+    "stars and counts": "*o{2}*\n*{b,c}*\n**/*x{1,}*\n*/*{\n",
     "the files themselves": "Dockerfile\n.dockerignore\n",
     "git": ".git\n!.git/config\n",
     "dots": "..\n.\n../a\n/\n",
@@ -278,3 +285,35 @@ def test_escaped_path_ignores_itself_and_what_is_below(path: str) -> None:
         assert decide(rules, path)
         assert decide(rules, f"{path}/below")
         assert not decide(rules, f"{path}x")
+
+
+WORDS = st.text("ab*?[]-^\\./{}|,12", max_size=10)
+
+
+@given(WORDS, st.lists(st.text("ab/.*[]{}|,12-\n", max_size=10), max_size=10))
+def test_one_pass_finds_what_a_regular_expression_finds(pattern: str, paths: list[str]) -> None:
+    """Where both can be asked, each path matches by both or by neither."""
+    try:
+        expression = _python("".join(_words(pattern)))
+        whole, automaton = re.compile(rf"\A{expression}\Z", re.ASCII), Automaton(expression)
+    except (re.error, ValueError):
+        return
+
+    for path in paths:
+        assert automaton.matches(path) == (whole.search(path) is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "last"),
+    [
+        ("*a" * 60 + "*b", "a" * 255, "b"),
+        ("**/x" * 40 + "/**/*y", "x/" * 2000 + "z", "y"),
+        ("*a{0,9}" * 9 + "b", "a" * 999, "b"),
+    ],
+)
+def test_a_hostile_ignore_file_has_an_end(line: str, path: str, last: str) -> None:
+    """However many stars stand in a line: a long path that lacks nothing but its last letter is decided, too."""
+    rules = parse_ignore(line.encode())
+
+    assert not rules.decide(path)[0]
+    assert rules.decide(path + last)[0]
