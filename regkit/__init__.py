@@ -10,8 +10,8 @@ TYPE_CHECKING = False  # importing typing for it takes as long as bare Python ta
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from regkit.build.doctor import Finding as Finding
     from regkit.build.doctor import diagnose as diagnose
+    from regkit.build.findings import Finding as Finding
     from regkit.devregistry.app import DevRegistry as DevRegistry
     from regkit.devregistry.server import running as running
     from regkit.errors import AccessDenied as AccessDenied
@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from regkit.transport.session import Session as Session
 
 _HOMES = {
-    "regkit.build.doctor": ("Finding", "diagnose"),
+    "regkit.build.doctor": ("diagnose",),
+    "regkit.build.findings": ("Finding",),
     "regkit.devregistry.app": ("DevRegistry",),
     "regkit.devregistry.server": ("running",),
     "regkit.errors": (

@@ -20,7 +20,7 @@ from regkit.events import Note, Reporter, ignore
 from regkit.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from regkit.build.doctor import Finding
+    from regkit.build.findings import Finding
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
@@ -115,7 +115,8 @@ def _register(architecture: str, env: Mapping[str, str], root: Path, remedy: str
 
 
 def _lacking(platforms: Sequence[Platform], env: Mapping[str, str], root: Path) -> list[Finding]:
-    from regkit.build.doctor import emulation, examine
+    from regkit.build.findings import emulation
+    from regkit.build.machine import examine
 
     machine = examine({**env, "BUILDKIT_HOST": ""}, binfmt=root)
     return [finding for finding in emulation(machine, platforms) if not finding.ok]

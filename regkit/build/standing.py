@@ -223,7 +223,7 @@ def _listening(wanted: Wanted) -> list[str]:
 
 def _platforms(platforms: Sequence[Platform]) -> list[str]:
     """Limit the worker to these, the native one first, where a Dockerfile's BUILDPLATFORM stages run."""
-    from regkit.build.doctor import native_platform
+    from regkit.build.machine import native_platform
 
     native = native_platform()
     ordered = [native, *(p for p in platforms if p.normalized != native.normalized)] if platforms else []

@@ -13,7 +13,7 @@ from regkit.cli.output import write_lines, write_list
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from regkit.build.doctor import Finding
+    from regkit.build.findings import Finding
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 

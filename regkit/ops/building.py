@@ -100,7 +100,7 @@ def logins_for(session: Session, spec: BuildSpec) -> dict[str, Login]:
 def native_platform(env: Mapping[str, str], means: Means) -> Platform:
     """Tell what the builder that is for everything builds without help; raise Unavailable."""
     from regkit.build.address import Address
-    from regkit.build.doctor import native_platform as native
+    from regkit.build.machine import native_platform as native
     from regkit.build.standing import standing_builder
     from regkit.build.workers import worker_platforms
 

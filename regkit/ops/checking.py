@@ -132,6 +132,6 @@ class Checking:
 
 
 def _machine() -> Platform:
-    from regkit.build.doctor import native_platform as machine
+    from regkit.build.machine import native_platform as machine
 
     return machine()

@@ -17,7 +17,9 @@ def test_nobody_is_there() -> None:
     assert "is buildkitd running there" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("said", [b"", b"no", b"{}x", b"[1]", b'[{"platforms": [1]}]', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "said", [b"", b"no", b"{}x", b"[1]", b'[{"platforms": 1}]', b'[{"platforms": [1]}]', b"[" * 100_000]
+)
 def test_an_answer_of_another_form(said: bytes) -> None:
     """Whatever a builder says, it is one sentence."""
     with pytest.raises(Unavailable, match="list of workers can't be read"):

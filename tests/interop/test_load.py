@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.build.doctor import native_platform
+from regkit.build.machine import native_platform
 from tests.support.command import output_of, regkit
 from tests.support.engines import ENGINES, Engine, containerd
 from tests.support.layouts import make_layout
