@@ -116,6 +116,24 @@ def write_whole(path: Path, pieces: Iterable[bytes], mode: int | None = None) ->
         partial.discard()
 
 
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a file, and the directories above it, couldn't be written; nothing is made.
+
+    For who finds out now, and writes after an hour's work.
+    """
+    try:
+        if path.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        first = path
+        while not first.parent.exists():
+            first = first.parent
+        if first.parent != path.parent and first.is_symlink():
+            raise OSError(errno.EEXIST, "it is a link that leads nowhere")
+    except OSError as error:
+        raise cant_write(path, error) from None
+    Partial(first).discard()
+
+
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a file to read; raise OSError for whatever is none, and without `follow` for a symbolic link.
 

@@ -57,15 +57,12 @@ def matches(pattern: str, platform: Platform) -> bool:
     """Compare a platform with `linux/arm64`, `linux/arm/*`, `linux/*` or `*`; `arm64` is `arm64/v8`."""
     if pattern == "*":
         return True
-    os, architecture, variant = platform.normalized.os, platform.normalized.architecture, platform.normalized.variant
-    parts = pattern.split("/")
-    if parts[-1] != "*":
-        wanted = Platform.parse(pattern).normalized
-        return (os, architecture, variant) == (wanted.os, wanted.architecture, wanted.variant)
-    if len(parts) == 2:
-        return parts[0] == os
-    above = Platform.parse("/".join(parts[:2]))
-    return (above.os, above.architecture) == (os, architecture)
+    machine = platform.normalized.machine
+    *above, last = pattern.split("/")
+    if last != "*":
+        return machine == Platform.parse(pattern).normalized.machine
+    wanted = above if len(above) == 1 else Platform.parse("/".join(above)).machine[:2]
+    return machine[: len(wanted)] == tuple(wanted)
 
 
 def assign(platforms: Sequence[Platform], builders: Sequence[BuilderConfig], answers: Answers) -> Assignment:
@@ -130,7 +127,7 @@ def _exactness(pattern: str) -> int:
 
 def _is_native(served: Sequence[Platform], platform: Platform) -> bool:
     """Tell by the first platform that a builder names: BuildKit lists whatever it can emulate behind it."""
-    return bool(served) and (served[0].os, served[0].architecture) == (platform.os, platform.architecture)
+    return bool(served) and served[0].machine[:2] == platform.machine[:2]
 
 
 def _said(answers: Answers, address: Address) -> tuple[Platform, ...]:

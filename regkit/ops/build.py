@@ -22,9 +22,9 @@ from regkit.ops.checks import Checks
 from regkit.ops.described import epoch
 from regkit.ops.graph import Node
 from regkit.ops.images import Image
-from regkit.ops.places import destination_name
+from regkit.ops.places import check_places, destination_name
 from regkit.ops.presence import lost_from, read_back
-from regkit.ops.records import Record, write_record
+from regkit.ops.records import Record, record_paths, write_record
 from regkit.ops.source import short_commit
 from regkit.ops.spec import PublishSpec, intermediate_tag
 from regkit.ops.tasks import each
@@ -146,6 +146,7 @@ def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) ->
     """
     delivery, platforms = request.delivery, request.build.platforms
     delivery.check()
+    check_places(session, delivery.outputs, record_paths(delivery.digest_dir, platforms))
     request.checks.check(platforms)
     epoch(env)
     spec = PublishSpec(delivery.images, None, platforms, build=request.build, checks=request.checks)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from regkit.errors import UsageError
+from regkit.files import check_writable
 from regkit.oci.annotation import REF_NAME
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference, check_tag
 from regkit.targets.local import LocalTarget
 from regkit.targets.location import DockerFile, Location
 from regkit.targets.target import Target, digest_or_none
+from regkit.transport.session import Session
 
 DEFAULT_TAG = "latest"
 
@@ -30,6 +35,16 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
         names = ", ".join(target.tags()) or "no named one"
         raise UsageError(f"{place_name(location)} has {len(roots)} entries", hint=f"name one of them: {names}")
     return roots[0].digest, roots[0].annotations.get(REF_NAME)
+
+
+def check_places(session: Session, locations: Iterable[Location], files: Iterable[Path] = ()) -> None:
+    """Raise UsageError for a layout, an archive or a file that can't be written to: after a build that would be late."""
+    for location in locations:
+        target = location.open(session, create=True)
+        if isinstance(target, LocalTarget):
+            target.check_writable()
+    for path in files:
+        check_writable(path)
 
 
 def destination_name(location: Location, source_tag: str | None) -> tuple[str | None, Digest | None]:

@@ -38,7 +38,7 @@ class Record:
     @property
     def file_name(self) -> str:
         """The file's name: another platform's has another one."""
-        return f"{self.platform.slug}.json"
+        return _name(self.platform)
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON document."""
@@ -79,6 +79,11 @@ class Record:
             raise UsageError(f"{name} isn't a record of a build: it has no {error}", hint=_WRITTEN) from None
         except RegkitError as error:
             raise UsageError(f"{name} isn't a record of a build: {error.message}", hint=_WRITTEN) from None
+
+
+def record_paths(directory: Path | None, platforms: Iterable[Platform]) -> tuple[Path, ...]:
+    """Name the files that records of these platforms are written to; none without a directory."""
+    return tuple(directory / _name(platform) for platform in platforms) if directory else ()
 
 
 def write_record(directory: Path, record: Record) -> Path:
@@ -173,6 +178,10 @@ def _files(directory: Path) -> Iterator[Path]:
     if len(files) > MAX_FILES:
         raise UsageError(f"there are more than {MAX_FILES} files in {directory}", hint=_WRITTEN)
     yield from files
+
+
+def _name(platform: Platform) -> str:
+    return f"{platform.slug}.json"
 
 
 def _names(images: Iterable[Reference]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, RegkitError, UsageError
-from regkit.files import cant_read
+from regkit.files import cant_read, check_writable
 from regkit.oci import layout
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -41,6 +41,10 @@ class Archive(LocalTarget):
         super().__init__(f"{self.scheme}:{path}", assemble_index((), {}), changed=self._reader is None)
         if self._reader is not None:
             self._take_index(self._read_index(self._reader))
+
+    def check_writable(self) -> None:
+        """Raise UsageError where nothing can be put beside the file; nothing is made."""
+        check_writable(self.path.resolve())
 
     def _read_index(self, reader: TarReader) -> Manifest:
         """Read what the archive lists; raise UsageError where it is no layout."""

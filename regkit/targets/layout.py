@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regkit.errors import NotFound, ProtocolError, UsageError
-from regkit.files import cant_read, cant_write, open_regular
+from regkit.files import cant_read, cant_write, check_writable, open_regular
 from regkit.oci import layout, mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -31,6 +31,11 @@ class Layout(LocalTarget):
         self.root = root
         index = self._read_index(create=create)
         super().__init__(f"ocidir://{root}", index, changed=create and not (root / layout.INDEX).exists())
+
+    def check_writable(self) -> None:
+        """Raise UsageError where its directories can't be written to, or made; nothing is made."""
+        for path in (self.root / layout.INDEX, self._path(Digest.of(b""))):
+            check_writable(path)
 
     def _digests(self) -> Iterator[Digest]:
         blobs = self.root / layout.BLOBS

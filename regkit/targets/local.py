@@ -170,6 +170,10 @@ class LocalTarget(ABC):
         return tuple(found)
 
     @abstractmethod
+    def check_writable(self) -> None:
+        """Raise UsageError where nothing could be added to it; nothing is made."""
+
+    @abstractmethod
     def _digests(self) -> Iterable[Digest]:
         """List all content."""
 

@@ -21,6 +21,9 @@ class Memory(LocalTarget):
         super().__init__(name, assemble_index((), {}))
         self._content: dict[Digest, bytes] = {}
 
+    def check_writable(self) -> None:
+        """There is no place where it couldn't be kept."""
+
     def _digests(self) -> Iterable[Digest]:
         with self._lock:
             return tuple(self._content)

@@ -215,3 +215,37 @@ def test_a_builder_far_away_is_refused_unless_its_file_is_named(hello: Path) -> 
     assert (found.returncode, named.returncode) == (2, 75)
     assert "would send the source, and logins, to the builder at tcp://builder.invalid:1" in found.stderr
     assert "name the file: --config" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--output", "ocidir://file"),
+        ("--output", "ocidir://file/x"),
+        ("--output", "ocidir://link"),
+        ("--output", "oci-archive:missing/x.tar"),
+        ("--output", "oci-archive:directory"),
+        ("--output", "ocidir:///proc/x"),
+        ("--output", "oci-archive:/proc/x"),
+        ("--push-by-digest", "--image", "localhost:1/x", "--digest-dir", "file/x"),
+        ("--push-by-digest", "--image", "localhost:1/x", "--digest-dir", "/proc/x"),
+        ("--push-by-digest", "--image", "localhost:1/x", "--digest-dir", "taken"),
+    ],
+)
+def test_places_that_cannot_be_written_to(hello: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Exit 2 before a registry or a builder is asked, of which there is none; nothing is made on the way."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "taken" / "linux-amd64.json").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+
+    done = regkit(
+        *("build", hello, "--platform", "linux/amd64", *words),
+        env={"BUILDKIT_HOST": "tcp://127.0.0.1:1"},
+        cwd=tmp_path,
+    )
+
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "can't be written" in done.stderr or "can't be read" in done.stderr or "isn't an OCI image" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
