@@ -38,7 +38,7 @@ def source_name(target: Target, location: Location) -> tuple[str, str | None]:
 
 
 def check_places(session: Session, locations: Iterable[Location], files: Iterable[Path] = ()) -> None:
-    """Raise UsageError for a layout, an archive or a file that can't be written to: after a build that would be late."""
+    """Raise UsageError for a place, or a file, that can't be written to: after a build that would be late."""
     for location in locations:
         target = location.open(session, create=True)
         if isinstance(target, LocalTarget):

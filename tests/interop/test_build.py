@@ -241,7 +241,8 @@ def test_places_that_cannot_be_written_to(hello: Path, tmp_path: Path, words: tu
     before = sorted(tmp_path.rglob("*"))
 
     done = regkit(
-        *("build", hello, "--platform", "linux/amd64", *words),
+        *("build", hello, "--platform", "linux/amd64"),
+        *words,
         env={"BUILDKIT_HOST": "tcp://127.0.0.1:1"},
         cwd=tmp_path,
     )
