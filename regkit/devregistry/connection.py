@@ -16,7 +16,7 @@ from typing import Any
 
 from cheroot.server import HTTPConnection
 
-from regkit.devregistry.tls import shake_hands
+from regkit.devregistry.tls import is_new, shake_hands
 
 _PAUSE = 10
 """For how many milliseconds a thread waits for its client's next request."""
@@ -28,14 +28,16 @@ class Reader(io.BufferedReader):
     bytes_read = 0  # cheroot's statistics, which are off
 
     def __init__(self, connection: socket.socket) -> None:
-        self._raw = _Raw(connection, "rb")
+        self._connection, self._raw = connection, _Raw(connection, "rb")
         super().__init__(self._raw)
 
     def has_data(self) -> bool:
-        """Whether something is at hand that was read from the socket already."""
+        """Whether something is at hand that was read from the network already, be it by TLS."""
         self._raw.silent = True
         try:
-            return bool(self.peek(1))
+            return bool(self.peek(1)) or (
+                isinstance(self._connection, ssl.SSLSocket) and self._connection.pending() > 0
+            )
         finally:
             self._raw.silent = False
 
@@ -67,16 +69,20 @@ class Connection(HTTPConnection):
         self._readable.register(sock, select.POLLIN)
 
     def communicate(self) -> bool:
-        """Answer a request, and those that follow it at once; tell whether the connection may stay open.
+        """Answer the request that is there, and those that follow at once; tell whether the connection may stay open.
 
-        Where others wait for a thread, it is free after each answer.
+        A client that says nothing keeps no thread: cheroot watches its connection then. Neither does one that asks
+        and asks where others wait for a thread.
         """
-        if not shake_hands(self.socket):
-            return False
-        while super().communicate():  # type: ignore[no-untyped-call]  # cheroot's
-            if self.server.requests.qsize or not (self.rfile.has_data() or self._readable.poll(_PAUSE)):
-                return True
-        return False
+        while self._has_request():
+            answered = shake_hands(self.socket) if is_new(self.socket) else super().communicate()  # type: ignore[no-untyped-call]  # cheroot's
+            if not answered or self.server.requests.qsize:
+                return bool(answered)
+        return True
+
+    def _has_request(self) -> bool:
+        """Whether something comes within a moment."""
+        return self.rfile.has_data() or bool(self._readable.poll(_PAUSE))
 
     def send(self, data: bytes) -> None:
         """Send all of it."""

@@ -62,6 +62,8 @@ class _Gateway(Gateway):
         if not length.isdecimal():
             req.close_connection = True  # where the next request begins can't be known
             length = "0"
+        if "transfer-encoding" in headers and ("content-length" in headers or not req.chunked_read):
+            req.close_connection = True  # somebody between may have read it otherwise (RFC 9112, 6.1)
         size = UNKNOWN_SIZE if req.chunked_read else int(length)
         body = Incoming(req.conn.rfile, size)
         request = Request(_text(req.method), _text(req.uri), headers, body)

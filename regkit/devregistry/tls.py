@@ -54,13 +54,16 @@ class TlsAdapter(Adapter):
         return (StreamReader if "r" in mode else StreamWriter)(sock, mode, bufsize)
 
 
-def shake_hands(sock: socket.socket) -> bool:
-    """Do the handshake of a connection, where it has TLS and none was done; tell whether it can be read now.
+def is_new(sock: socket.socket) -> bool:
+    """Whether a connection has TLS, and no handshake was done yet."""
+    return isinstance(sock, ssl.SSLSocket) and sock.version() is None
+
+
+def shake_hands(sock: ssl.SSLSocket) -> bool:
+    """Do the handshake of a new connection; tell whether it can be read now.
 
     Who speaks plain http is told so in plain http; who breaks it off is forgotten.
     """
-    if not isinstance(sock, ssl.SSLSocket) or sock.version() is not None:
-        return True
     try:
         sock.do_handshake()
     except OSError as error:

@@ -19,7 +19,7 @@ import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.directory import DirectoryStore
-from regkit.devregistry.server import Server, parse_address, running
+from regkit.devregistry.server import IDLE, THREADS, Server, parse_address, running
 from regkit.errors import UsageError
 from regkit.events import Event, Note, RequestServed
 from regkit.oci.digest import Digest
@@ -225,6 +225,36 @@ def test_a_length_that_is_none(served: Served, length: str) -> None:
 
     assert (response.status, json.loads(body)["errors"][0]["code"]) == (400, "SIZE_INVALID")
     assert response.getheader("Connection") == "close"
+    connection.close()
+
+
+def test_clients_that_say_nothing_stop_nobody(served: Served) -> None:
+    """More silent connections than the server has threads, new ones and such that asked before, keep none of them."""
+    silent = [served.connect() for _ in range(2 * THREADS)]
+    for number, connection in enumerate(silent):
+        connection.connect()
+        if number % 2:
+            assert request(connection, "GET", "/v2/")[0].status == 200
+
+    connection = http.client.HTTPConnection(served.server.host, timeout=IDLE / 4)
+    assert request(connection, "GET", "/v2/")[0].status == 200
+
+    for each in (connection, *silent):
+        each.close()
+
+
+def test_a_body_with_two_lengths_ends_its_connection(served: Served) -> None:
+    """What has a length and comes in chunks, too, is read in chunks, and nothing after it from that connection."""
+    connection = served.connect()
+    response, _ = request(
+        connection,
+        "POST",
+        f"/v2/a/blobs/uploads/?digest={DIGEST}",
+        b"%x\r\n%b\r\n0\r\n\r\n" % (len(DATA), DATA),
+        **{"Transfer-Encoding": "chunked", "Content-Length": "3"},
+    )
+
+    assert (response.status, response.getheader("Connection")) == (201, "close")
     connection.close()
 
 

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from regkit.devregistry.app import DevRegistry
-from regkit.devregistry.server import Server, running
+from regkit.devregistry.server import THREADS, Server, running
 from regkit.devregistry.tls import Certificate
 from regkit.errors import UsageError
 from regkit.events import Event, RequestServed
@@ -72,6 +72,22 @@ def test_requests_over_tls(secured: Secured) -> None:
         assert stream.read() == DATA
 
 
+def test_requests_in_one_record(secured: Secured) -> None:
+    """Of two requests that come in one piece of TLS, larger than what is read at once, both are answered."""
+    padding = "x" * 9000
+    asked = f"GET /v2/ HTTP/1.1\r\nHost: a\r\nX-Padding: {padding}\r\n\r\n".encode()
+    last = asked.replace(b"X-Padding", b"Connection: close\r\nX-Padding")
+    with (
+        socket.create_connection(secured.server.address, timeout=10) as raw,
+        secured.trust.wrap_socket(raw, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall((asked + last)[: 1 << 14])
+        client.sendall((asked + last)[1 << 14 :])
+        answers = b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
 def test_who_speaks_plain_http_is_told(secured: Secured, capfd: pytest.CaptureFixture[str]) -> None:
     """A 400 that names the reason; nobody else is disturbed, and nothing is reported."""
     connection = http.client.HTTPConnection(secured.server.host, timeout=30)
@@ -90,8 +106,8 @@ def test_who_speaks_plain_http_is_told(secured: Secured, capfd: pytest.CaptureFi
 
 
 def test_a_client_that_says_nothing_stops_nobody(secured: Secured) -> None:
-    """Connections without a handshake, also broken ones, wait by themselves."""
-    silent = [socket.create_connection(secured.server.address, timeout=30) for _ in range(8)]
+    """Connections without a handshake, more than there are threads, and broken ones, wait by themselves."""
+    silent = [socket.create_connection(secured.server.address, timeout=30) for _ in range(THREADS + 8)]
     for each in silent[:4]:
         each.sendall(b"\x16\x03\x01")
     for each in silent[:2]:
