@@ -32,7 +32,9 @@ _BUILT = "built.json"
 _LINE_LIMIT = 16 * 1024 * 1024
 _GITHUB_CACHE = "ACTIONS_RUNTIME_TOKEN"
 _GRACE = 0.5
-_IMAGE = re.compile(r"(?:\[internal\] load metadata for|resolve image config for) (?:docker-image://)?(?P<image>\S+)")
+_IMAGE = re.compile(
+    r"(?:\[internal\] load metadata for |resolve image config for |(?=docker-image://))(?:docker-image://)?(?P<image>\S+)"
+)
 _LOST = re.compile(
     r"(?:code = |: )Unavailable\b|connection error: desc|failed to list workers|error reading from server"
 )
@@ -146,6 +148,14 @@ def build(
     run(_built_already(spec), told.again, kept=False)
 
 
+class ImageDenied(BuildFailed):
+    """A registry doesn't let the builder read an image; `image` is what BuildKit calls it."""
+
+    def __init__(self, message: str, *, image: str) -> None:
+        super().__init__(message, hint="are the credentials for its registry in Docker's configuration?")
+        self.image = image
+
+
 class _Told:
     """What was reported of a build that is done, when it is asked for once more: its steps are cached, and not news."""
 
@@ -233,9 +243,9 @@ def _failed_step(step: Step) -> BuildFailed:
 
 
 def _no_image(image: str, step: Step) -> BuildFailed:
-    hint = "are the credentials for its registry in Docker's configuration?" if _DENIED.search(step.error) else None
     reason = step.error.removeprefix(f"{image}: ")
-    return BuildFailed(f"the base image {image} can't be used{_for(step)}: {reason}", hint=hint)
+    message = f"the base image {image} can't be used{_for(step)}: {reason}"
+    return ImageDenied(message, image=image) if _DENIED.search(step.error) else BuildFailed(message)
 
 
 def _for(step: Step) -> str:

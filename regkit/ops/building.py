@@ -5,14 +5,15 @@ What only a build needs is imported where it builds: publishing a layout starts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regkit.config.spec import BuilderConfig
-from regkit.errors import RegkitError, Unavailable
+from regkit.errors import RegkitError, Unavailable, UsageError
 from regkit.events import Note, StageStarted
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
@@ -55,15 +56,13 @@ def built(session: Session, spec: BuildSpec, env: Mapping[str, str]) -> Iterator
     that isn't there before anything is built; BuildFailed.
     """
     from regkit.build.workspace import workspace
-    from regkit.transport.credentials_store import lend
 
     count = len(spec.platforms)
     session.report(StageStarted("build", f"building {spec.dockerfile} for {count} platform{'s' if count > 1 else ''}"))
     logins = logins_for(session, spec)
     with workspace(env) as directory, ExitStack() as stack:
-        config = lend(directory / "docker", logins)
         jobs = _jobs(session, spec, env, directory, stack)
-        _run(session, jobs, env, config)
+        _run_lending(session, jobs, env, directory / "docker", logins)
         layouts = [Layout(job.output) for job in jobs]
         origins = [Origin.of("what was built", at, at.roots) for at in layouts]
         yield Built(Content.read(origins, spec.platforms), tuple(jobs))
@@ -86,8 +85,12 @@ def builders(
 
 def logins_for(session: Session, spec: BuildSpec) -> dict[str, Login]:
     """Give, by host, the logins for all that a build reads and writes, at mirrors, too; a builder gets no other."""
+    return _logins_of(session, _images_read(spec))
+
+
+def _logins_of(session: Session, images: Iterable[Reference]) -> dict[str, Login]:
     wanted = []
-    for image in _images_read(spec):
+    for image in images:
         wanted.append((image.registry, image.repository))
         said = session.registries.get(image.registry)
         for mirror in said.mirrors if said else ():
@@ -174,6 +177,43 @@ def _local(session: Session, env: Mapping[str, str], stack: ExitStack) -> Addres
             registries=session.registries,
         )
     )
+
+
+def _run_lending(
+    session: Session, jobs: Sequence[Job], env: Mapping[str, str], directory: Path, logins: dict[str, Login]
+) -> None:
+    """Build, with logins lent in `directory`.
+
+    What a base image's `ONBUILD` reads, or a frontend of one's own, stands in no Dockerfile. Where a registry refuses
+    such an image, and there is a login for it, that one is lent, too; what was built until then is cached.
+    """
+    from regkit.build.buildctl import ImageDenied
+    from regkit.transport.credentials_store import lend
+
+    while True:
+        config = lend(directory, logins)
+        try:
+            _run(session, jobs, env, config)
+        except ImageDenied as denied:
+            more = {
+                host: login for host, login in _logins_of(session, _parsed(denied.image)).items() if host not in logins
+            }
+            if not more:
+                raise
+            logins |= more
+            said = f"the build reads {denied.image}, which nothing named: the builder gets the login for"
+            session.report(Note(f"{said} {', '.join(more)}"))
+            for path in (directory, *(job.output for job in jobs)):
+                shutil.rmtree(path, ignore_errors=True)
+        else:
+            return
+
+
+def _parsed(name: str) -> tuple[Reference, ...]:
+    try:
+        return (Reference.parse(name),)
+    except UsageError:
+        return ()
 
 
 def _run(session: Session, jobs: Sequence[Job], env: Mapping[str, str], docker_config: Path) -> None:

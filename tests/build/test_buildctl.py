@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import ssl
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ import pytest
 import trustme
 
 from regkit.build.address import Address
-from regkit.build.buildctl import build, failure
+from regkit.build.buildctl import ImageDenied, build, failure
 from regkit.build.builder import throwaway_builder
 from regkit.build.progress import Progress
 from regkit.build.spec import build_spec
@@ -292,3 +294,35 @@ def _process(mark: bytes) -> list[bytes]:
             if mark in arguments:
                 found.append(arguments + environment)
     return found
+
+
+def message(*fields: tuple[int, bytes]) -> bytes:
+    """Write a message of Protocol Buffers that has only texts and messages, shorter than 128 bytes."""
+    return b"".join(bytes([number << 3 | 2, len(value)]) + value for number, value in fields)
+
+
+def test_an_image_that_a_frontend_of_ones_own_reads_is_told_as_others_are(
+    builder: Address, env: dict[str, str], registry: tuple[str, list[str]]
+) -> None:
+    """Such a frontend need not ask for an image's metadata first; BuildKit then fails with a step of another name."""
+    host, _ = registry
+    # BuildKit's solver/pb/ops.proto: a Definition of two Ops, the source and what is wanted, which is it.
+    source = message((3, message((1, f"docker-image://{host}/locked/x:1".encode()))))
+    digest = f"sha256:{hashlib.sha256(source).hexdigest()}".encode()
+    graph = message((1, source), (1, message((1, message((1, digest))))))
+    done = subprocess.run(
+        ["buildctl", "--addr", builder.url, "build", "--progress", "rawjson"],
+        input=graph,
+        capture_output=True,
+        env=env,
+        check=False,
+    )
+    progress = Progress(())
+    for line in (*done.stdout.splitlines(), *done.stderr.splitlines()):
+        list(progress.feed(line + b"\n"))
+    list(progress.finish())
+
+    error = failure(progress, spec_of(Path(__file__).parent, file=Path(__file__)), builder)
+
+    assert isinstance(error, ImageDenied), progress.plain
+    assert error.image == f"{host}/locked/x:1"
