@@ -60,8 +60,7 @@ def build(
     from regkit.errors import UsageError
     from regkit.oci.annotation import parse_levels
     from regkit.oci.platform import parse_platforms
-    from regkit.ops.build import BuildRequest, Delivery, Push
-    from regkit.ops.build import build as act
+    from regkit.ops.build import BuildRequest, Delivery, Push, build_images
     from regkit.ops.checks import Checks
     from regkit.ops.request import parse_images, wanted_build
     from regkit.ops.source import detect
@@ -83,8 +82,8 @@ def build(
     delivery.check()
     spec = wanted_build(
         context,
-        building["file"],
-        parse_platforms(platform or ()),
+        file=building["file"],
+        platforms=parse_platforms(platform or ()),
         target=building["target"],
         build_args=building["build_args"],
         attests=building["attests"],
@@ -100,7 +99,7 @@ def build(
     )
     request = BuildRequest(spec, delivery, {each.key: each.value for each in levels if each.level == "index"}, checks)
     with globals_of(ctx).session() as session:
-        result = act(session, request, env=os.environ)
+        result = build_images(session, request, env=os.environ)
     if form is Format.json:
         write_json(result.to_json())
     else:

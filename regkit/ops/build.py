@@ -138,7 +138,7 @@ class _Named:
         return cls(image, index, index.descriptor)
 
 
-def build(session: Session, request: BuildRequest, *, env: Mapping[str, str]) -> BuildResult:
+def build_images(session: Session, request: BuildRequest, *, env: Mapping[str, str]) -> BuildResult:
     """Build, test, then push and write; records are written when all is up.
 
     Raise what keeps us out before a build; BuildFailed, for a base image before it too; VerificationFailed where a test

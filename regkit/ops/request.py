@@ -119,8 +119,8 @@ def publish_spec(
     else:
         wanted = wanted_build(
             Path(context),
-            Path(file) if file else None,
-            asked,
+            file=Path(file) if file else None,
+            platforms=asked,
             target=target,
             build_args=build_args,
             attests=attests,
@@ -178,17 +178,21 @@ def open_sources(session: Session | None, sources: Sequence[str]) -> list[Origin
 
 def wanted_build(
     context: Path,
-    file: Path | None,
-    platforms: tuple[Platform, ...],
     *,
-    target: str,
-    build_args: Sequence[str],
-    attests: Sequence[str],
-    means: Means | None,
-    annotations: tuple[Annotation, ...] = (),
     env: Mapping[str, str],
+    file: Path | None = None,
+    platforms: tuple[Platform, ...] = (),
+    target: str = "",
+    build_args: Sequence[str] = (),
+    attests: Sequence[str] = (),
+    means: Means | None = None,
+    annotations: tuple[Annotation, ...] = (),
 ) -> BuildSpec:
-    """Check and complete what is to be built: without `platforms`, for what the builder is itself."""
+    """Check and complete what is to be built: without `platforms`, for what the builder is itself.
+
+    `build_args` are `KEY=VALUE`, or `KEY` alone for what `env` has; `attests` as buildx spells them,
+    `type=provenance,mode=max`. Raise UsageError for what can't be meant, before anything is done.
+    """
     from regkit.build.means import parse_attests
     from regkit.build.spec import build_spec, parse_build_args
 
