@@ -25,7 +25,7 @@ def main() -> int:
 
 def command() -> None:
     """Run the command line and end the process at once: taking the interpreter apart takes 30 ms and frees nothing."""
-    gc.set_threshold(20_000, 50, 50)  # what a start makes stays: looking through it again and again takes 10 ms
+    gc.set_threshold(100_000, 50, 50)  # what a start makes stays: looking through it again and again takes 10 ms
     sys.setswitchinterval(0.05)  # threads that wait for a network give way by themselves
     from regkit.cli.streams import flush, prepare
 

@@ -116,7 +116,9 @@ def _time(command: Command, run: int, env: Mapping[str, str], registries: Sequen
     marks = [registry.mark() for registry in registries]
     begun, used = time.perf_counter(), _children()
     for argv in command.processes(run):
-        done = subprocess.run(list(map(str, argv)), env=dict(env), capture_output=True, check=False, text=True)
+        told = list(map(str, argv))
+        # At home, where no project lies: regkit would look through this one's pyproject.toml.
+        done = subprocess.run(told, env=dict(env), cwd=env["HOME"], capture_output=True, check=False, text=True)
         if done.returncode:
             raise SystemExit(f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     seconds, cpu = time.perf_counter() - begun, _children() - used
