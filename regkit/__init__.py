@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from regkit.build.doctor import diagnose as diagnose
     from regkit.build.findings import Finding as Finding
+    from regkit.config.spec import CleanupConfig as CleanupConfig
     from regkit.devregistry.app import DevRegistry as DevRegistry
     from regkit.devregistry.server import running as running
     from regkit.errors import AccessDenied as AccessDenied
@@ -35,9 +36,28 @@ if TYPE_CHECKING:
     from regkit.oci.manifest import Manifest as Manifest
     from regkit.oci.platform import Platform as Platform
     from regkit.oci.reference import Reference as Reference
+    from regkit.ops.attestations import read_attestations as read_attestations
+    from regkit.ops.build import BuildRequest as BuildRequest
+    from regkit.ops.build import BuildResult as BuildResult
+    from regkit.ops.build import Delivery as Delivery
+    from regkit.ops.build import Push as Push
+    from regkit.ops.build import build_images as build_images
+    from regkit.ops.caps import Capabilities as Capabilities
+    from regkit.ops.caps import caps as caps
+    from regkit.ops.cleaning import Cleaning as Cleaning
+    from regkit.ops.cleanup import Cleaned as Cleaned
+    from regkit.ops.cleanup import cleanup as cleanup
+    from regkit.ops.cleanup_plan import CleanupPlan as CleanupPlan
+    from regkit.ops.content import delete_manifests as delete_manifests
+    from regkit.ops.content import plan_deletion as plan_deletion
+    from regkit.ops.content import push_blob as push_blob
+    from regkit.ops.content import put_manifest as put_manifest
+    from regkit.ops.content import save_blob as save_blob
     from regkit.ops.copy import CopyResult as CopyResult
     from regkit.ops.copy import CopySpec as CopySpec
     from regkit.ops.copy import copy as copy
+    from regkit.ops.diff import Diff as Diff
+    from regkit.ops.diff import diff as diff
     from regkit.ops.index import IndexResult as IndexResult
     from regkit.ops.index import IndexSpec as IndexSpec
     from regkit.ops.index import annotate_index as annotate_index
@@ -46,11 +66,18 @@ if TYPE_CHECKING:
     from regkit.ops.index import remove_from_index as remove_from_index
     from regkit.ops.index_source import IndexSource as IndexSource
     from regkit.ops.inspect import Inspection as Inspection
+    from regkit.ops.inspect import Tree as Tree
     from regkit.ops.inspect import inspect as inspect
+    from regkit.ops.inspect import inspect_tree as inspect_tree
+    from regkit.ops.inspect import list_referrers as list_referrers
+    from regkit.ops.inspect import read_configs as read_configs
+    from regkit.ops.inspect import read_manifest as read_manifest
+    from regkit.ops.merge import read_parts as read_parts
     from regkit.ops.plan import Plan as Plan
     from regkit.ops.publish import plan as plan
     from regkit.ops.publish import publish as publish
     from regkit.ops.request import publish_spec as publish_spec
+    from regkit.ops.request import wanted_build as wanted_build
     from regkit.ops.resolve import resolve as resolve
     from regkit.ops.result import PublishResult as PublishResult
     from regkit.ops.spec import PublishSpec as PublishSpec
@@ -73,6 +100,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "regkit.build.doctor": ("diagnose",),
     "regkit.build.findings": ("Finding",),
+    "regkit.config.spec": ("CleanupConfig",),
     "regkit.devregistry.app": ("DevRegistry",),
     "regkit.devregistry.server": ("running",),
     "regkit.errors": (
@@ -97,7 +125,15 @@ _HOMES = {
     "regkit.oci.manifest": ("Manifest",),
     "regkit.oci.platform": ("Platform",),
     "regkit.oci.reference": ("Reference",),
+    "regkit.ops.attestations": ("read_attestations",),
+    "regkit.ops.build": ("BuildRequest", "BuildResult", "Delivery", "Push", "build_images"),
+    "regkit.ops.caps": ("Capabilities", "caps"),
+    "regkit.ops.cleaning": ("Cleaning",),
+    "regkit.ops.cleanup": ("Cleaned", "cleanup"),
+    "regkit.ops.cleanup_plan": ("CleanupPlan",),
+    "regkit.ops.content": ("delete_manifests", "plan_deletion", "push_blob", "put_manifest", "save_blob"),
     "regkit.ops.copy": ("CopyResult", "CopySpec", "copy"),
+    "regkit.ops.diff": ("Diff", "diff"),
     "regkit.ops.index": (
         "IndexResult",
         "IndexSpec",
@@ -107,12 +143,21 @@ _HOMES = {
         "remove_from_index",
     ),
     "regkit.ops.index_source": ("IndexSource",),
-    "regkit.ops.inspect": ("Inspection", "inspect"),
+    "regkit.ops.inspect": (
+        "Inspection",
+        "Tree",
+        "inspect",
+        "inspect_tree",
+        "list_referrers",
+        "read_configs",
+        "read_manifest",
+    ),
+    "regkit.ops.merge": ("read_parts",),
     "regkit.ops.plan": ("Plan",),
     "regkit.ops.publish": ("plan", "publish"),
-    "regkit.ops.request": ("publish_spec",),
-    "regkit.ops.result": ("PublishResult",),
+    "regkit.ops.request": ("publish_spec", "wanted_build"),
     "regkit.ops.resolve": ("resolve",),
+    "regkit.ops.result": ("PublishResult",),
     "regkit.ops.spec": ("PublishSpec",),
     "regkit.ops.tags": ("list_tags", "plan_removal", "remove_tags", "set_tags"),
     "regkit.ops.verify": ("Verification", "verify"),
