@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from regkit.errors import Interrupted, NotFound, ProtocolError, RegkitError, Unavailable
+from regkit.errors import ContentMismatch, Interrupted, NotFound, ProtocolError, RegkitError, Unavailable
 from regkit.oci.manifest import MAX_SIZE
 from regkit.protocol.flow import Request, Response, Source, printable
 from regkit.transport.connections import Connections
 from regkit.transport.direct import PIECE
-from regkit.transport.wire import Answer, CantConnectError, CantSendError, Message, TimedOutError, WireError
+from regkit.transport.wire import (
+    Answer,
+    CantConnectError,
+    CantSendError,
+    Message,
+    TimedOutError,
+    UntrustedError,
+    WireError,
+)
 
 _WRITE_LIMIT = 60.0
 
@@ -33,7 +41,7 @@ class Http:
 
     def send(self, request: Request) -> Response:
         """Send to an absolute URL; raise Unavailable where no whole answer comes, ProtocolError for a broken one."""
-        host = urlsplit(request.url).netloc
+        host = urlsplit(request.url).netloc.rpartition("@")[2] or "a server without a name"
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._translated(host))
             connection = self._connections.take(request.url)
@@ -135,11 +143,19 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
-    """Give a source's bytes in the pieces that come: none is waited for longer, or copied, to be a larger one."""
+    """Give a source's bytes in the pieces that come: none is waited for longer, or copied, to be a larger one.
+
+    Raise ContentMismatch where they are more or fewer than was announced: what is too much would be the next request.
+    """
+    left = source.size
     with source.open() as stream:
         read = getattr(stream, "read1", stream.read)
-        while chunk := read(PIECE):
-            yield chunk
+        while left >= 0 and (chunk := read(PIECE)):
+            left -= len(chunk)
+            if left >= 0:
+                yield chunk
+    if left:
+        raise ContentMismatch(f"content {'goes on after' if left < 0 else 'ended before'} its {source.size} bytes")
 
 
 def _read(chunks: Iterable[bytes], host: str) -> bytes:
@@ -158,8 +174,9 @@ def _meaning(host: str, error: Exception) -> Exception:
     reason = re.sub(r"^\[Errno -?\d+\] ", "", printable(str(error))) or type(error).__name__
     if isinstance(error, CantSendError):
         return ProtocolError(f"{host} can't be asked: {reason}")
-    if "CERTIFICATE_VERIFY_FAILED" in reason:
-        hint = "give its authority with --ca-file, or SSL_CERT_FILE"
+    if isinstance(error, UntrustedError):
+        own = "issuer" in reason or "self" in reason  # a root that is unknown here, or none: OpenSSL's words
+        hint = "give its authority with --ca-file, or SSL_CERT_FILE" if own else None
         return Unavailable(f"{host} has a certificate that isn't trusted: {reason}", hint=hint, transient=False)
     if isinstance(error, TimedOutError):
         return Unavailable(f"{host} didn't answer in time")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from regkit.transport.sockets import CONNECT_LIMIT, Sockets
-from regkit.transport.wire import CantConnectError, CantSendError, Message, TimedOutError, WireError, origin_of
+from regkit.transport.wire import CantConnectError, CantSendError, Message, TimedOutError, UntrustedError, WireError
 
 
 class Proxied:
@@ -23,13 +23,12 @@ class Proxied:
 
     def exchange(self, message: Message) -> ProxiedAnswer:
         """Send a request and give its answer; raise WireError, and what reading the body raises."""
-        origin_of(message.url)
         timeout = {"connect": CONNECT_LIMIT, "read": message.read, "write": message.write, "pool": None}
         with _translated():
             request = httpx.Request(
                 message.method,
                 message.url,
-                headers=message.headers,
+                headers=message.fields,
                 content=message.body if "Content-Length" in message.headers else None,
                 extensions={"trace": self._watch, "timeout": timeout},
             )
@@ -74,6 +73,9 @@ def _translated() -> Iterator[None]:
     except httpx.ConnectTimeout as error:
         raise CantConnectError(f"no connection within {CONNECT_LIMIT:.0f} s") from error
     except httpx.ConnectError as error:
+        _, untrusted, reason = str(error).partition("certificate verify failed: ")
+        if untrusted:
+            raise UntrustedError(reason.partition(" (_ssl")[0]) from error
         raise CantConnectError(str(error)) from error
     except httpx.TimeoutException as error:
         raise TimedOutError(str(error)) from error

@@ -71,7 +71,7 @@ class Message(NamedTuple):
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """Give all headers; raise CantSendError, which doesn't show it, for a value over two lines: it may be secret."""
+        """Give all headers; raise CantSendError for a value over two lines, and don't show it: it may be secret."""
         for name, value in self.headers.items():
             if not (value.isascii() and value.isprintable()):
                 raise CantSendError(f"its header {name} has characters that can't be sent")

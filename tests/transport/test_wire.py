@@ -35,11 +35,11 @@ def test_what_is_asked_for_stays_as_it_was_given(url: str, target: str) -> None:
         ("https://a:443/", Origin("https", "a", 443), "a"),
         ("https://a:80/", Origin("https", "a", 80), "a:80"),
         ("https://[::1]:5000/", Origin("https", "::1", 5000), "[::1]:5000"),
-        ("https://user:secret@a/", Origin("https", "a", 443), "a"),
+        ("https://a./", Origin("https", "a.", 443), "a."),
     ],
 )
 def test_who_is_asked(url: str, origin: Origin, host: str) -> None:
-    """The port is the scheme's where none is given, and `Host` names only another one; no login is in it."""
+    """The port is the scheme's where none is given, and `Host` names only another one."""
     assert origin_of(url) == origin
     assert message(url).host == host
 
@@ -54,6 +54,12 @@ def test_who_is_asked(url: str, origin: Origin, host: str) -> None:
         "http://a:0/",
         "http://a:b/",
         "http://\uff11\uff12/",
+        "http://a b/",
+        "http://a:1\\@b/",
+        "http://user:secret@a/",
+        "http://user@a/",
+        "http://[::1/",
+        "http:///a",
         "http://a/\r\nX: y",
         "http://a/\x00",
     ],
