@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from regkit.errors import UsageError
 
 _LOCK = "lock"
 _POLL = 0.02
+_INHERIT = 'read -r _; rm -rf "$0" || { sleep 1; rm -rf "$0"; }'  # again, where something dying still wrote to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,11 @@ def cache_root(env: Mapping[str, str]) -> Path:
 
 @contextmanager
 def workspace(env: Mapping[str, str]) -> Iterator[Path]:
-    """Give a directory for this run alone, removed at the end; what killed runs left behind is removed first."""
-    with scratch(cache_root(env) / "run") as mine:
+    """Give a directory for this run alone, removed at the end, be that SIGKILL: layers and lent logins lie in it.
+
+    What was left behind all the same, by a machine that crashed, is removed first.
+    """
+    with scratch(cache_root(env) / "run") as mine, _heir(mine.path):
         yield mine.path
 
 
@@ -85,6 +90,32 @@ def lock_file(path: Path, *, wait: float = 0.0) -> int | None:
             time.sleep(_POLL)
         else:
             return descriptor
+
+
+@contextmanager
+def _heir(path: Path) -> Iterator[None]:
+    """Have a process wait that removes a directory once we are dead, and isn't killed with us by a signal to our group.
+
+    It waits for the end of a pipe that nobody else has, and knows nothing of our environment.
+    """
+    try:
+        heir = subprocess.Popen(
+            ["/bin/sh", "-c", _INHERIT, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError:  # the next run removes it, then
+        yield
+        return
+    with heir:
+        try:
+            yield
+        finally:
+            heir.kill()
 
 
 def _create(base: Path) -> Scratch:

@@ -26,6 +26,7 @@ from tests.build.conftest import MakeContext, spec_of
 from tests.support.command import output_of, regkit
 from tests.support.layouts import make_layout
 from tests.support.registries import embedded
+from tests.support.waiting import until
 
 VICTIM = Path(__file__).with_name("victim.py")
 SLEEP = 'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox", "sh", "-c", "echo asleep; exec /busybox sleep {mark}"]'
@@ -61,6 +62,11 @@ def watched(pids: Iterable[int]) -> Iterator[set[int]]:
         os.close(descriptor)
 
 
+def names_of(processes: dict[int, str]) -> set[str]:
+    """Give the last parts of all words of their commands."""
+    return {Path(word).name for command in processes.values() for word in command.split("\0")}
+
+
 def wait_for_all(descriptors: set[int], seconds: float) -> bool:
     """Tell whether all these processes end in time."""
     left, end = set(descriptors), time.monotonic() + seconds
@@ -86,15 +92,14 @@ def test_nothing_is_left_of_a_run_that_is_ended_during_a_step(
     ) as victim:
         assert victim.stdout is not None
         assert any("line='asleep'" in line for line in victim.stdout), "the step didn't begin"
-        ours = running(str(tmp_path)) | running(mark)
-        names = {Path(word).name for command in ours.values() for word in command.split("\0")}
-        with watched(ours) as processes:
+        expected = {"buildkitd", "buildctl", "unshare", "busybox"}  # one that is just being started has no name yet
+        until(lambda: names_of(running(str(tmp_path)) | running(mark)) >= expected, "all of them run")
+        with watched(running(str(tmp_path)) | running(mark)) as processes:
             victim.send_signal(number)
             in_time = wait_for_all(processes, 5)
         victim.kill()
 
     assert in_time
-    assert names >= {"buildkitd", "buildctl", "unshare", "busybox"}
     assert running(str(tmp_path)) | running(mark) == {}
     assert mounts(str(tmp_path)) == []
     lock = lock_file(cache / "regkit" / "buildkitd.lock")

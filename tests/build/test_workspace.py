@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from regkit.build.workspace import cache_root, lock_file, private_directory, scratch, workspace
 from regkit.errors import UsageError
+from tests.support.waiting import until
 
 _HOLD = """
 import os, sys
@@ -24,8 +26,10 @@ sys.stdin.readline()
 
 _DIE = """
 import os, signal, sys
-from regkit.build.workspace import workspace
-with workspace(dict(os.environ)) as directory:
+from regkit.build.workspace import cache_root, scratch, workspace
+env = dict(os.environ)
+with workspace(env) if sys.argv[1] == "workspace" else scratch(cache_root(env) / "run") as mine:
+    directory = getattr(mine, "path", mine)
     (directory / "layout").mkdir()
     print(directory, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -60,11 +64,26 @@ def test_workspace_is_private_and_removed(tmp_path: Path) -> None:
     assert not seen[0].exists()
 
 
-def test_workspace_of_a_killed_run_is_removed_by_the_next(tmp_path: Path) -> None:
+def die(env: dict[str, str], where: str) -> Path:
+    """Have a process killed that has such a directory; give that."""
+    argv = [sys.executable, "-c", _DIE, where]
+    killed = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    return Path(killed.stdout.strip())
+
+
+def test_workspace_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    """SIGKILL leaves no layers, and no logins that were lent."""
+    left = die({**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, "workspace")
+
+    assert left.parent == tmp_path / "regkit" / "run"
+    until(lambda: not left.exists(), "it's gone")
+
+
+def test_directory_of_a_killed_run_is_removed_by_the_next(tmp_path: Path) -> None:
     """A live one stays."""
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    killed = subprocess.run([sys.executable, "-c", _DIE], env=env, stdout=subprocess.PIPE, text=True, check=False)
-    left = Path(killed.stdout.strip())
+    left = die(env, "scratch")
     assert (left / "layout").is_dir()
 
     with workspace(env) as first, workspace(env) as second:

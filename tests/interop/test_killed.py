@@ -94,7 +94,8 @@ def test_stopped_during_a_step_nothing_is_left(
         assert status == 130
         assert said.read_text().endswith(INTERRUPTED)
         assert "Traceback" not in said.read_text()
-        assert list((home / ".cache/regkit/run").iterdir()) == []
+    if number != signal.SIGKILL or env:  # our own builder's socket goes with the next run
+        until(lambda: not list((home / ".cache/regkit/run").iterdir()), "nothing that it wrote is left", 5)
     assert registry.writes() == []
 
 
