@@ -96,7 +96,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from names import main as write_names
     from schemas import main as write_schemas
 
     main()
+    write_names()
     write_schemas()

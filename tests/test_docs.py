@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import regkit
 from regkit.cli.app import publish_keys
 from regkit.config.load import SECTIONS, load_config
 from tests.support.command import clean_environment
@@ -39,6 +40,17 @@ def test_the_reference_is_what_the_commands_say(monkeypatch: pytest.MonkeyPatch,
 
     for name in ("commands.md", "configuration.md", "events.md"):
         assert (ROOT / "docs/reference" / name).read_text() == (tmp_path / name).read_text()
+
+
+def test_the_reference_is_what_the_public_names_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`make docs` has been run since the last change of a public name, of its signature, or of its docstring."""
+    generator = runpy.run_path(str(ROOT / "docs/names.py"))
+    monkeypatch.setitem(generator["main"].__globals__, "REFERENCE", tmp_path)
+    generator["main"]()
+
+    written = (tmp_path / "python.md").read_text()
+    assert (ROOT / "docs/reference/python.md").read_text() == written
+    assert all(f"### `{name}`" in written for name in regkit.__all__ if name != "__version__")
 
 
 def test_the_configuration_guides_example_is_valid(tmp_path: Path) -> None:
