@@ -6,14 +6,16 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from regkit.events import Event
 from regkit.protocol.flow import Request
 from regkit.transport.credentials import Credentials
+from regkit.transport.direct import Direct, DirectAnswer
 from regkit.transport.session import Session
+from regkit.transport.wire import Message
 
 HANG = None
 """An answer that never comes."""
@@ -151,3 +153,52 @@ class Patient(Session):
 def get(path: str = "/v2/", *, stream: bool = False) -> Request:
     """Make a request without a scope."""
     return Request("GET", path, stream=stream)
+
+
+@dataclass
+class Scripted:
+    """A server on one port: `answers` has what to send for each request, on whichever connection it comes."""
+
+    listener: socket.socket
+    answers: Iterator[bytes]
+    hang_up: bool
+    connections: list[socket.socket] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/v2/"
+
+    def serve(self) -> None:
+        """Serve one connection after the other, until the script is over."""
+        for answer in self.answers:
+            if not self.connections or self.hang_up:
+                self.connections.append(self.listener.accept()[0])
+            connection = self.connections[-1]
+            while not connection.recv(1 << 16).endswith(b"\r\n\r\n"):
+                pass
+            connection.sendall(answer)
+            if self.hang_up:
+                connection.close()
+        self.ended.set()
+
+
+Play = Callable[..., Scripted]
+
+
+def ask(
+    direct: Direct,
+    url: str,
+    method: str = "GET",
+    *,
+    headers: dict[str, str] | None = None,
+    content: Iterable[bytes] = (),
+    seconds: float = 10,
+) -> tuple[DirectAnswer, bytes]:
+    """Send a request and read the answer to its end."""
+    answer = direct.exchange(Message(method, url, headers or {}, iter(content), seconds, seconds))
+    try:
+        return answer, b"".join(answer)
+    finally:
+        answer.close()
