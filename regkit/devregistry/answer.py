@@ -14,7 +14,7 @@ from regkit.protocol.flow import Request, Response
 API_VERSION = {"docker-distribution-api-version": "registry/2.0"}
 """What every answer says (distribution-spec, Legacy Docker support HTTP headers)."""
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
 class Fault(Exception):

@@ -27,6 +27,7 @@ from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.protocol.flow import Request, Response, Source
 
+_LOCKS = 64  # a lock for each name that somebody asks for would be memory for each
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 Chapter: TypeAlias = Callable[[Call], Response]
@@ -38,7 +39,7 @@ class DevRegistry:
     def __init__(self, store: Store | None = None) -> None:
         self.store: Store = MemoryStore() if store is None else store
         self._uploads = Uploads(self.store)
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks = tuple(threading.RLock() for _ in range(_LOCKS))
         self._referrers: dict[Digest, tuple[Digest | None, Mapping[str, object]]] = {}
         get_blob, get_manifest = self._get_blob, self._get_manifest
         name = r"/v2/(?P<repository>.+)"
@@ -151,8 +152,8 @@ class DevRegistry:
     def _patch_upload(self, call: Call) -> Response:
         session = self._uploads.get(call.repository, call.name)
         with session.using():
-            session.check_order(call.header("content-range"), call.length)
-            session.receive(call.request.body, call.length, all_or_nothing=False)
+            length = session.check_order(call.header("content-range"), call.length)
+            session.receive(call.request.body, length, all_or_nothing=False)
             return empty(202, **session.headers)
 
     def _close_upload(self, call: Call) -> Response:
@@ -161,8 +162,8 @@ class DevRegistry:
         digest = parse_digest(call.query.get("digest", ""))
         with session.using():
             if call.length != 0:
-                session.check_order(call.header("content-range"), call.length)
-                session.receive(call.request.body, call.length, all_or_nothing=True)
+                length = session.check_order(call.header("content-range"), call.length)
+                session.receive(call.request.body, length, all_or_nothing=True)
             try:
                 return self._keep(session, digest)
             finally:
@@ -338,8 +339,8 @@ class DevRegistry:
             return stream.read(known.size)
 
     def _writing(self, repository: str) -> threading.RLock:
-        """Give the lock under which a repository's names change."""
-        return self._locks.setdefault(repository, threading.RLock())
+        """Give the lock under which a repository's names change; others may share it."""
+        return self._locks[hash(repository) % _LOCKS]
 
 
 def _check(_call: Call) -> Response:

@@ -14,7 +14,9 @@ which no repository's name can begin with. One process at a time owns the direct
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import io
 import os
 import shutil
 import threading
@@ -39,8 +41,8 @@ from regkit.targets.file import File, open_file, size_of
 from regkit.targets.local import bounded
 
 UPLOADS = "_uploads"
-MAX_INDEX = 256 * 1024 * 1024
-"""How large an `index.json` may be, in bytes: that of a repository with a million tags."""
+MAX_INDEX = 64 * 1024 * 1024
+"""How large an `index.json` may be, in bytes: that of a repository with a quarter of a million tags."""
 _RESERVED = frozenset({BLOBS, INDEX, MARKER})
 
 
@@ -53,14 +55,19 @@ class FileDraft:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
-        view = memoryview(data)
+        file, view = self._opened(), memoryview(data)
         while view:
-            view = view[self._file.write(view) :]
+            view = view[file.write(view) :]
 
     def truncate(self, size: int) -> None:
         """Forget what was written after the first `size` bytes."""
-        self._file.truncate(size)
-        self._file.seek(size)
+        file = self._opened()
+        file.truncate(size)
+        file.seek(size)
+
+    def pause(self) -> None:
+        """Close the file until more is written: there may be more uploads than a process may have files open."""
+        self._file.close()
 
     def open(self) -> BinaryIO:
         """Read what was written, from the beginning."""
@@ -68,7 +75,7 @@ class FileDraft:
 
     def finish(self, path: Path) -> None:
         """Make it the file `path`, complete and synced."""
-        os.fsync(self._file.fileno())
+        os.fsync(self._opened().fileno())
         self._file.close()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(path)
@@ -77,6 +84,11 @@ class FileDraft:
         """Throw it away; nothing is done to one that was finished."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+    def _opened(self) -> io.FileIO:
+        if self._file.closed:
+            self._file = self.path.open("ab", buffering=0)
+        return self._file
 
 
 class DirectoryStore:
@@ -117,21 +129,25 @@ class DirectoryStore:
         """Give a repository's names; None where there is no such repository."""
         with self._lock:
             names = self._names.get(repository)
-            if names is None and (self.path(repository) / INDEX).exists():
+            path = self.path(repository)
+            if names is None and (path / INDEX).exists() and not self._linked(path):
                 names = self._names[repository] = self._read_names(repository)
             return names
 
     def write_names(self, repository: str, names: Names) -> None:
         """Replace a repository's names."""
         self._create(repository)
-        self._replace(self.path(repository) / INDEX, _index(names))
+        index = _index(names)
+        if len(index) > MAX_INDEX:  # a restart couldn't read it
+            raise OSError(errno.EFBIG, f"{repository} has more names than its index may hold")
+        self._replace(self.path(repository) / INDEX, index)
         with self._lock:
             self._names[repository] = names
 
     def blob(self, repository: str, digest: Digest) -> File | None:
         """Give content; None where it isn't there."""
         path = self.path(repository) / blob_path(digest)
-        size = size_of(path)
+        size = None if self.names(repository) is None else size_of(path)
         return None if size is None else File(path, size)
 
     def files(self, repository: str) -> Iterator[tuple[Digest, Path]]:
@@ -181,6 +197,8 @@ class DirectoryStore:
 
     def remove(self, repository: str, digest: Digest) -> bool:
         """Remove a repository's content; False where it isn't there."""
+        if self.names(repository) is None:
+            return False
         try:
             (self.path(repository) / blob_path(digest)).unlink()
         except FileNotFoundError:
@@ -197,12 +215,23 @@ class DirectoryStore:
         """Make an empty layout, unless there is one: its index last, which is what makes it a repository."""
         path = self.path(repository)
         with self._lock:
-            if repository in self._names or (path / INDEX).exists():
+            if repository in self._names:
+                return
+            if self._linked(path):
+                raise UsageError(f"no repository can be in {path}: a symbolic link in it would lead out of {self.root}")
+            if (path / INDEX).exists():
                 return
             path.mkdir(parents=True, exist_ok=True)
             self._replace(path / MARKER, MARKER_CONTENT)
             self._replace(path / INDEX, _index(Names()))
             self._names[repository] = Names()
+
+    def _linked(self, path: Path) -> bool:
+        """Whether a symbolic link leads to a repository's directory, or from it to its content."""
+        parts = path.relative_to(self.root).parts
+        above = (self.root.joinpath(*parts[:count]) for count in range(1, len(parts) + 1))
+        inside = (path / name for name in (MARKER, INDEX, BLOBS, f"{BLOBS}/sha256", f"{BLOBS}/sha512"))
+        return any(each.is_symlink() for each in (*above, *inside))
 
     def _replace(self, path: Path, content: bytes) -> None:
         draft = self.draft()
@@ -227,7 +256,11 @@ class DirectoryStore:
                     tags[tag] = entry.digest
             while waiting:
                 entry = waiting.pop()
-                if entry.digest in manifests or not entry.is_manifest or self.blob(repository, entry.digest) is None:
+                if (
+                    entry.digest in manifests
+                    or not entry.is_manifest
+                    or size_of(path / blob_path(entry.digest)) is None
+                ):
                     continue
                 manifests[entry.digest] = Descriptor(entry.media_type, entry.digest, entry.size)
                 if entry.is_index:
@@ -249,7 +282,7 @@ class DirectoryStore:
         return read_layout(path, said, listed)
 
     def _walk(self, path: Path, parts: tuple[str, ...]) -> Iterator[str]:
-        if parts and (path / INDEX).is_file():
+        if parts and (path / INDEX).is_file() and not self._linked(path):
             yield "/".join(parts)
         for child in path.iterdir():
             name = child.name.removeprefix("_")

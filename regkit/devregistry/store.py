@@ -58,6 +58,10 @@ class Draft(Protocol):
         """Read what was written, from the beginning; the caller closes it."""
         ...
 
+    def pause(self) -> None:
+        """Hold nothing open until more is written."""
+        ...
+
     def discard(self) -> None:
         """Throw it away; nothing is done to one that was kept."""
         ...
@@ -121,6 +125,9 @@ class MemoryDraft:
     def open(self) -> BinaryIO:
         """Read what was written, from the beginning."""
         return io.BytesIO(self._buffer.getvalue())
+
+    def pause(self) -> None:
+        """Nothing is open."""
 
     def value(self) -> bytes:
         """Give what was written."""

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regkit.devregistry.answer import Fault
 from regkit.devregistry.store import Draft, Store
@@ -21,8 +21,11 @@ CHUNK = 256 * 1024
 EXPIRY = 3600.0
 """After how many seconds without a request a session is forgotten."""
 
+MAX_OPEN = 4096
+"""How many sessions may be open; of more, those that nobody has used for the longest are forgotten."""
+
 _BUSY = 10.0
-_CONTENT_RANGE = re.compile(r"(\d+)-(\d+)")
+_CONTENT_RANGE = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 
 
 class Session:
@@ -53,21 +56,17 @@ class Session:
             "docker_upload_uuid": self.id,
         }
 
-    @property
-    def busy(self) -> bool:
-        """Whether a request is sending to it."""
-        return self._lock.locked()
-
     @contextmanager
-    def using(self) -> Iterator[None]:
+    def using(self, wait: float = _BUSY) -> Iterator[None]:
         """Hold the session; a chunk that comes while another one is still being received is out of order."""
-        if not self._lock.acquire(timeout=_BUSY):
+        if not self._lock.acquire(timeout=wait):
             raise self.out_of_order("another request is sending to this upload")
         try:
             if self.ended:
                 raise unknown_upload()
             yield
         finally:
+            self.draft.pause()
             self._lock.release()
 
     def out_of_order(self, why: str) -> Fault:
@@ -75,10 +74,13 @@ class Session:
         headers = {"location": self.location, "range": f"0-{max(self.size - 1, 0)}"}
         return Fault(416, "BLOB_UPLOAD_INVALID", why, headers)
 
-    def check_order(self, content_range: str | None, length: int | None) -> None:
-        """Raise a Fault unless a chunk with this `Content-Range` comes next; without one it does."""
+    def check_order(self, content_range: str | None, length: int | None) -> int | None:
+        """Give a chunk's size, where it is known; raise a Fault unless one with this `Content-Range` comes next.
+
+        Without a `Content-Range` it does.
+        """
         if content_range is None:
-            return
+            return length
         match = _CONTENT_RANGE.fullmatch(content_range)
         if match is None:
             raise Fault(400, "BLOB_UPLOAD_INVALID", f"not a Content-Range of a chunk: {content_range[:80]!r}")
@@ -87,12 +89,14 @@ class Session:
             raise self.out_of_order(f"the next chunk begins at {self.size}, not at {first}")
         if last < first or (length is not None and last - first + 1 != length):
             raise Fault(400, "SIZE_INVALID", f"the Content-Range {content_range} isn't {length} bytes")
+        return last - first + 1
 
     def receive(self, body: Source, length: int | None, *, all_or_nothing: bool) -> None:
         """Append a request's body, as it comes.
 
         Where fewer bytes than `length` come, a chunk stays as far as it came, and a GET tells how far that is;
-        with `all_or_nothing` the session is set back to where it was, so that the same request can be sent again.
+        with `all_or_nothing`, and where more come, the session is set back to where it was, so that the same request
+        can be sent again.
         """
         size, state = self.size, self._hash.copy()
         try:
@@ -102,8 +106,10 @@ class Session:
                     self.draft.write(piece[:count])
                     self._hash.update(piece[:count])
                     self.size += count
-            if length is not None and self.size - size != length:
-                raise Fault(400, "SIZE_INVALID", f"{self.size - size} of {length} bytes arrived")
+            arrived = self.size - size
+            if length is not None and arrived != length:
+                all_or_nothing = all_or_nothing or arrived > length
+                raise Fault(400, "SIZE_INVALID", f"{arrived} of {length} bytes arrived")
         except BaseException:
             if all_or_nothing:
                 self.size, self._hash = size, state
@@ -122,7 +128,7 @@ class Session:
 
 
 class Uploads:
-    """The sessions that are open."""
+    """The sessions that are open, the one first that nobody has used for the longest."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
@@ -130,22 +136,27 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, repository: str, algorithm: str = "sha256") -> Session:
-        """Open a session, and forget those that nobody has used for `EXPIRY` seconds."""
+        """Open a session, and forget those that nobody has used for `EXPIRY` seconds, or that are too many."""
         session = Session(self._store.draft(), repository, algorithm)
+        session.draft.pause()
         now = session.used = self._clock()
         with self._lock:
-            expired = [s for s in self._sessions.values() if now - s.used > EXPIRY and not s.busy]
             self._sessions[session.id] = session
-        for old in expired:
-            self.end(old)
+            too_many = len(self._sessions) - MAX_OPEN
+            old = [s for n, s in enumerate(self._sessions.values()) if n < too_many or now - s.used > EXPIRY]
+        for each in old:
+            with suppress(Fault), each.using(wait=0):  # unless a request is sending to it
+                self.end(each)
         return session
 
     def get(self, repository: str, session_id: str) -> Session:
         """Find an open session of a repository."""
-        session = self._sessions.get(session_id)
-        if session is None or session.repository != repository:
-            raise unknown_upload()
-        session.used = self._clock()
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None or session.repository != repository:
+                raise unknown_upload()
+            session.used = self._clock()
+            self._sessions[session_id] = self._sessions.pop(session_id)  # the last one now
         return session
 
     def end(self, session: Session) -> None:

@@ -11,7 +11,7 @@ from regkit.devregistry.answer import Fault, parse_range
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.call import UNKNOWN_SIZE
 from regkit.devregistry.store import MemoryStore
-from regkit.devregistry.upload import EXPIRY, Uploads
+from regkit.devregistry.upload import EXPIRY, MAX_OPEN, Uploads
 from regkit.oci.digest import Digest
 from regkit.protocol.flow import Bytes, Request, Response
 
@@ -122,6 +122,7 @@ def test_chunks_come_in_order(registry: DevRegistry) -> None:
         ("bytes 0-9", (400, "BLOB_UPLOAD_INVALID")),
         ("0-10", (400, "SIZE_INVALID")),
         ("0-8", (400, "SIZE_INVALID")),
+        (f"0-{'9' * 5000}", (400, "BLOB_UPLOAD_INVALID")),
     ],
 )
 def test_content_range_must_be_true(registry: DevRegistry, content_range: str, expected: tuple[int, str]) -> None:
@@ -217,6 +218,16 @@ def test_length_need_not_be_known(registry: DevRegistry) -> None:
     assert send(registry, "PUT", f"{location}?digest={DIGEST}", Chunked(b"")).status == 201
 
 
+@pytest.mark.parametrize(("size", "kept"), [(9, "0-8"), (11, "0-0")])
+def test_content_range_counts_without_a_length_too(registry: DevRegistry, size: int, kept: str) -> None:
+    """A chunk in pieces that isn't as long as its Content-Range is refused: what came stays, unless it is too much."""
+    location = begin(registry)
+    request = Request("PATCH", location, {"Content-Range": "0-9"}, Chunked(DATA[:size]))
+
+    assert code(registry.handle(request)) == (400, "SIZE_INVALID")
+    assert ask(registry, "GET", location).headers["range"] == kept
+
+
 def test_content_length_must_be_true(registry: DevRegistry) -> None:
     """A Content-Length that isn't the body's is refused."""
     for stated in ("5", "x", "-1"):
@@ -254,6 +265,30 @@ def test_forgotten_session_expires() -> None:
     assert uploads.get("a", used.id) is used
     with pytest.raises(Fault, match="no such upload"):
         uploads.get("a", old.id)
+
+
+def test_only_so_many_sessions_are_open() -> None:
+    """Of more sessions than may be open, those are forgotten that nobody has used for the longest."""
+    uploads = Uploads(MemoryStore())
+    used, old = uploads.begin("a"), uploads.begin("a")
+    uploads.get("a", used.id)
+    others = [uploads.begin("a") for _ in range(MAX_OPEN - 1)]
+
+    assert all(uploads.get("a", each.id) is each for each in (used, *others))
+    with pytest.raises(Fault, match="no such upload"):
+        uploads.get("a", old.id)
+
+
+def test_session_in_use_is_not_forgotten() -> None:
+    """A session to which a request is sending stays, however long ago that began."""
+    now = [0.0]
+    uploads = Uploads(MemoryStore(), clock=lambda: now[0])
+    sending = uploads.begin("a")
+    with sending.using():
+        now[0] = 2 * EXPIRY
+        uploads.begin("a")
+
+    assert uploads.get("a", sending.id) is sending
 
 
 def test_mount(registry: DevRegistry) -> None:
@@ -327,7 +362,7 @@ def test_ranges_are_slices(size: int, first: int, last: int) -> None:
                 parse_range(text, size)
 
 
-@pytest.mark.parametrize("text", [None, "bytes=-", "bytes=0-1,3-4", "lines=0-1", "bytes"])
+@pytest.mark.parametrize("text", [None, "bytes=-", "bytes=0-1,3-4", "lines=0-1", "bytes", f"bytes={'1' * 5000}-"])
 def test_range_that_is_not_understood_is_ignored(text: str | None) -> None:
     """Another unit, or several ranges at once, get all of it."""
     assert parse_range(text, 10) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from regkit.devregistry.app import DevRegistry
 from regkit.devregistry.directory import MAX_INDEX, UPLOADS, DirectoryStore
+from regkit.devregistry.garbage import find_garbage
 from regkit.devregistry.server import running
 from regkit.errors import UsageError
 from regkit.oci.digest import Digest
@@ -146,6 +148,74 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     with DevRegistry(DirectoryStore(root)) as registry:
         assert ask(registry, "GET", f"/v2/a/blobs/{digest}").status == 404
         assert registry.store.repositories() == ("a",)
+
+
+@pytest.mark.parametrize("link", ["repository", "above", "blobs", "blobs/sha256", INDEX, MARKER])
+def test_nothing_is_read_written_or_removed_by_a_link(tmp_path: Path, link: str) -> None:
+    """Where a link leads out of the directory, no repository is: for readers, writers, mounts and the collector."""
+    root, outside = tmp_path / "registry", tmp_path / "outside"
+    index = write_layout(outside / "app", ["linux/amd64"], "1")
+    before = sorted((path, path.lstat().st_mtime_ns) for path in outside.rglob("*"))
+    path = root / "team" / "app"
+    target = outside / "app"
+    if link == "above":
+        path, target = root / "team", outside
+    elif link != "repository":
+        shutil.copytree(target, path)
+        path, target = path / link, target / link
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+
+    with DevRegistry(DirectoryStore(root)) as registry:
+        name = "/v2/team/app"
+        for url in (f"{name}/manifests/1", f"{name}/blobs/{index.digest}", f"{name}/tags/list"):
+            assert ask(registry, "GET", url).status == 404
+        for url in (f"{name}/manifests/1", f"{name}/manifests/{index.digest}", f"{name}/blobs/{index.digest}"):
+            assert ask(registry, "DELETE", url).status == 404
+        assert ask(registry, "POST", f"/v2/b/blobs/uploads/?mount={index.digest}&from=team/app").status == 202
+        assert ask(registry, "POST", f"/v2/b/blobs/uploads/?mount={index.digest}").status == 202
+        with pytest.raises(UsageError, match="a symbolic link in it would lead out of"):
+            push_blob(registry, "team/app", b"x")
+        assert registry.store.repositories() == ()
+        assert isinstance(registry.store, DirectoryStore)
+        assert [file for file in find_garbage(registry.store).files if file.digest] == []
+    assert sorted((path, path.lstat().st_mtime_ns) for path in outside.rglob("*")) == before
+
+
+def test_more_uploads_than_files_may_be_open(tmp_path: Path) -> None:
+    """An upload that waits holds no file open, and goes on where it was."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry, few_open_files() as limit:
+        halves: dict[str, bytes] = {}
+        for number in range(limit + 1):
+            location = ask(registry, "POST", "/v2/a/blobs/uploads/").headers["location"]
+            halves[location] = str(number).encode() * 10
+            assert ask(registry, "PATCH", location, halves[location]).status == 202
+        for location, half in halves.items():
+            assert ask(registry, "PUT", f"{location}?digest={Digest.of(half * 2)}", half).status == 201
+
+
+@contextmanager
+def few_open_files() -> Iterator[int]:
+    """Let this process have few more files open than it has; give how many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = max(int(handle.name) for handle in Path("/proc/self/fd").iterdir()) + 16
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_index_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tag for which the index has no room is a 507, and what was there before is found after a restart."""
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        manifest = push_image(registry, "a", "1")
+        monkeypatch.setattr("regkit.devregistry.directory.MAX_INDEX", (tmp_path / "a" / INDEX).stat().st_size)
+        assert put(registry, "a", "2", manifest).status == 507
+
+    with DevRegistry(DirectoryStore(tmp_path)) as registry:
+        assert ask(registry, "GET", "/v2/a/tags/list").json(1 << 10)["tags"] == ["1"]
 
 
 def test_layout_that_is_broken_is_named(tmp_path: Path) -> None:
