@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, RegkitError, Unavailable, UnexpectedStatus
 
@@ -115,6 +115,15 @@ class Response:
         if data is None:
             raise ProtocolError(f"the answer from {self.url or 'the registry'} is larger than {limit} bytes")
         return data
+
+    def absolute(self, reference: str) -> str:
+        """Give the absolute URL of a `Location` or a `Link`; raise ProtocolError where it is no address."""
+        try:
+            joined: str = urljoin(self.url, reference)
+        except ValueError:
+            name = urlsplit(self.url).netloc or "the registry"
+            raise ProtocolError(f"{name} leads to what is no address: {printable(reference, 200)!r}") from None
+        return joined
 
     def json(self, limit: int) -> Any:
         """Read the body as JSON; raise ProtocolError where it isn't."""

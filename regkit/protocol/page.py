@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from regkit.errors import ProtocolError
 from regkit.protocol.flow import Response
@@ -21,7 +21,7 @@ def next_page(response: Response, seen: set[str]) -> str | None:
     match = _NEXT.search(response.headers.get("link", ""))
     if match is None:
         return None
-    url: str = urljoin(response.url, match.group(1))
+    url = response.absolute(match.group(1))
     if urlsplit(url)[:2] != urlsplit(response.url)[:2]:
         raise ProtocolError(f"a page's Link leads away from {urlsplit(response.url).netloc}")
     if url in seen or len(seen) >= MAX_PAGES:

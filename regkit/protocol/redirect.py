@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from regkit.errors import ProtocolError
 from regkit.protocol.auth import locality
@@ -22,7 +22,7 @@ def follow(request: Request) -> Flow[Response]:
         location = response.headers.get("location")
         if response.status not in (301, 302, 303, 307, 308) or location is None:
             return response
-        target = urljoin(response.url, location)
+        target = response.absolute(location)
         if request.method not in ("GET", "HEAD") and response.status not in (307, 308):
             raise ProtocolError(f"{urlsplit(response.url).netloc} answered {request.method} with {response.status}")
         if urlsplit(response.url).scheme == "https" and urlsplit(target).scheme != "https":

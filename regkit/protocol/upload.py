@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from contextlib import closing, suppress
 from typing import BinaryIO, NamedTuple
-from urllib.parse import urljoin
 
 from regkit.errors import ContentMismatch, ProtocolError, RegkitError, Unavailable
 from regkit.oci.digest import Digest
@@ -158,12 +157,12 @@ def _begun(response: Response) -> Upload:
     if not location:
         raise ProtocolError(f"{response.url} began an upload without a Location")
     least = response.headers.get("oci-chunk-min-length", "")
-    return Upload(urljoin(response.url, location), 0, int(least) if re.fullmatch("[0-9]{1,18}", least) else 0)
+    return Upload(response.absolute(location), 0, int(least) if re.fullmatch("[0-9]{1,18}", least) else 0)
 
 
 def _next_url(response: Response, upload: Upload) -> str:
     location = response.headers.get("location")
-    return urljoin(response.url, location) if location else upload.url
+    return response.absolute(location) if location else upload.url
 
 
 def _arrived(response: Response) -> int | None:

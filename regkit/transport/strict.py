@@ -39,7 +39,7 @@ class Patience:
 
     def spend(self, seconds: float, size: int) -> None:
         """Take off what was waited for so many bytes; raise TimeoutError where nothing is left."""
-        self._left = min(self._limit, self._left + size / SLOWEST) - seconds
+        self._left = min(self._limit, self._left - seconds + size / SLOWEST)
         if self._left < 0:
             raise TimeoutError(f"less than {SLOWEST} bytes a second")
 

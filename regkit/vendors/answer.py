@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from regkit.errors import AccessDenied, NotFound, ProtocolError, Refused, Unavailable, UnexpectedStatus
 from regkit.oci.manifest import MAX_SIZE
@@ -111,7 +111,7 @@ def next_of(response: Response, url: object, seen: set[str]) -> str | None:
     """Give the next page's absolute URL as a body names it; raise ProtocolError where it leads away, or comes again."""
     if not isinstance(url, str) or not url:
         return None
-    absolute = urljoin(response.url, url)
+    absolute = response.absolute(url)
     here = urlsplit(response.url)
     if urlsplit(absolute)[:2] != here[:2]:
         raise ProtocolError(f"a page of {here.netloc} leads to another origin")

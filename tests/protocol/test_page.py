@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from regkit.errors import ProtocolError
 from regkit.protocol.flow import Response
 from regkit.protocol.page import next_page
 
@@ -30,6 +31,12 @@ def test_the_next_page(link: str) -> None:
 @pytest.mark.parametrize("link", ["", "</a>", '</a>; rel="prev"', '</a>; rel="next-archive"'])
 def test_no_next_page(link: str) -> None:
     assert next_page(page(link), set()) is None
+
+
+def test_a_link_that_is_no_address() -> None:
+    """What can't be an address is the registry's fault, said in a sentence."""
+    with pytest.raises(ProtocolError, match=r"registry\.test leads to what is no address: 'http://\[::1'"):
+        next_page(page('<http://[::1>; rel="next"'), set())
 
 
 @pytest.mark.parametrize("piece", ["<", "<>", "<>;", "<>; ", "; ", "<>;x"])

@@ -71,6 +71,16 @@ def test_encryption_is_never_lost(location: str) -> None:
     assert len(script.seen) == 1
 
 
+@pytest.mark.parametrize("location", ["http://[::1/x", "//[x", "https://a\uff0fb/x"])
+def test_a_redirect_to_what_is_no_address(location: str) -> None:
+    """It is the registry's fault, said in a sentence, and nobody is asked."""
+    script = Script([reply(307, location=location), reply(200)])
+
+    with pytest.raises(ProtocolError, match=r"registry\.test leads to what is no address"):
+        drive(follow(GET), script)
+    assert len(script.seen) == 1
+
+
 def test_plain_http_may_redirect_to_https() -> None:
     """The other direction is fine."""
     script = Script([reply(302, url="http://registry.test/x", location=f"{ORIGIN}/x"), reply(200)])

@@ -64,6 +64,12 @@ def test_an_upload_that_begins_nowhere() -> None:
         finish(begin_upload("a", BLOB.digest), reply(202))
 
 
+def test_an_upload_that_begins_at_what_is_no_address() -> None:
+    """A Location that can't be one is the registry's fault, said in a sentence."""
+    with pytest.raises(ProtocolError, match=r"registry\.test leads to what is no address"):
+        drive(begin_upload("a", BLOB.digest), Script([reply(202, location="http://[::1/x")]))
+
+
 def test_the_algorithm_is_named() -> None:
     """A session for a sha512 says so when it begins, where the mount that would say it isn't taken."""
     script = Script([reply(405), reply(202, location="1")])

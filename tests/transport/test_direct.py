@@ -87,7 +87,7 @@ def test_a_large_body_comes_in_pieces(direct: Direct, play: Play) -> None:
 
 @pytest.mark.parametrize("header", ["c4n4ry\r\nX-Forged: yes", "c4n4ry\nb", "c4n4ry\0", "c4n4ry\u20ac"])
 def test_no_header_is_smuggled(direct: Direct, listener: socket.socket, header: str) -> None:
-    """A value with a line's end is refused before anything of the request is sent, and isn't shown: it may be secret."""
+    """A value with a line's end is refused before anything is sent, and isn't shown: it may be secret."""
     with pytest.raises(CantSendError, match=r"^its header X has characters that can't be sent$"):
         ask(direct, f"http://127.0.0.1:{listener.getsockname()[1]}/", headers={"X": header})
 
