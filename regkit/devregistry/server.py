@@ -101,6 +101,8 @@ class _Gateway(Gateway):
         if not req.server.can_add_keepalive_connection:
             req.close_connection = True
         headers = {**response.headers, "date": formatdate(usegmt=True), "server": req.server.server_name}
+        if response.status not in (204, 304) and req.method != b"HEAD":
+            headers.setdefault("content-length", "0")  # else a client waits for the connection's end
         if req.close_connection:
             headers["connection"] = "close"
         elif req.response_protocol == "HTTP/1.0":
