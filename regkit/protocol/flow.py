@@ -158,11 +158,12 @@ def expect(response: Response, *statuses: int, what: str) -> Response:
     """Give the response back if its status is one of `statuses`; else raise what it means.
 
     `what` completes the sentence "can't …". The registry's own codes and messages are in it
-    (distribution-spec, Error Codes); a body that isn't the specification's JSON is left out.
+    (distribution-spec, Error Codes); a body that isn't the specification's JSON is left out. The body is closed then.
     """
     if response.status in statuses:
         return response
-    codes, said = read_errors(response)
+    with response.body:
+        codes, said = read_errors(response)
     status = (
         f"{response.status} {HTTPStatus(response.status).phrase}"
         if response.status in _PHRASES

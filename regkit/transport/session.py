@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from regkit.protocol.redirect import check_elsewhere, follow
 from regkit.protocol.retry import Outcome, wants_retry
 from regkit.protocol.warning import MAX_WARNINGS, read_warnings
 from regkit.transport.credentials import Credentials
+from regkit.transport.wire import CantSendError, origin_of
 
 if TYPE_CHECKING:
     from regkit.config.spec import Config, RegistryConfig
@@ -231,7 +233,7 @@ class _Registry:
 
     def _authorized(self, request: Request) -> Response:
         """Add what the registry asks for, on its own origin; other origins get nothing."""
-        if request.url.startswith(f"{self.origin}/"):
+        if self._is_here(request.url):
             response = drive(self._authority.authorized(request), self._send)
             if "warning" in response.headers:
                 self._warn(response.headers["warning"])
@@ -241,9 +243,17 @@ class _Registry:
 
     def _send(self, request: Request) -> Response:
         """Send within the registry's limits; to others, as its token service, without them."""
-        if self.limits is None or not request.url.startswith(f"{self.origin}/"):
+        if self.limits is None or not self._is_here(request.url):
             return self._http.send(request)
         return self.limits.send(request, self._http.send)
+
+    def _is_here(self, url: str) -> bool:
+        """Tell whether a URL is on the registry's own origin, also where only one of both names the scheme's port."""
+        if url.startswith(f"{self.origin}/"):
+            return True
+        with suppress(CantSendError):
+            return origin_of(url) == origin_of(self.origin)
+        return False
 
     def _warn(self, header: str) -> None:
         """Report what the registry warns of, each text once; nothing is ever done about it."""

@@ -204,6 +204,16 @@ def test_a_huge_error_body_is_not_read() -> None:
     assert response.body.tell() == 64 * 1024
 
 
+def test_the_body_of_an_error_is_closed() -> None:
+    """A stream that isn't what was asked for gives its connection back at once."""
+    answer = reply(206, b"part")
+
+    with pytest.raises(UnexpectedStatus):
+        expect(answer, 200, what="read")
+
+    assert answer.body.closed
+
+
 def test_a_status_that_nobody_knows() -> None:
     """A number outside the standard is shown as a number, and an answer without a URL is the registry's."""
     with pytest.raises(UnexpectedStatus, match=r"the registry answered 299$"):

@@ -11,6 +11,7 @@ import pytest
 
 from regkit.protocol.check import check
 from regkit.transport.session import Session
+from regkit.transport.sockets import Sockets
 
 
 @dataclass
@@ -97,3 +98,18 @@ def test_a_host_that_is_not_there_is_no_failure_yet() -> None:
         host = f"127.0.0.1:{listener.getsockname()[1]}"
     with Session() as session:
         session.open_ahead(host)
+
+
+def test_what_was_opened_ahead_and_ended_is_not_used() -> None:
+    """A server that didn't wait for the request gets it on another connection, and nothing fails."""
+    sockets = Sockets()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        sockets.open(host, port)
+        listener.accept()[0].close()
+        taken = sockets.take(host, port)
+        accepted, _ = listener.accept()
+
+        with taken, accepted:
+            assert taken.getsockname() == accepted.getpeername()
+    sockets.close()

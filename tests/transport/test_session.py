@@ -423,6 +423,22 @@ def test_an_address_with_a_login_is_not_asked() -> None:
     assert store.requests == []
 
 
+def test_a_port_that_the_scheme_implies_makes_no_other_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Location that names port 80, which the registry's own address leaves out, leads to the registry."""
+    answers = [
+        http(401, b"", "WWW-Authenticate: Basic"),
+        http(202, b"", "Location: http://registry.test:80/upload"),
+        http(201),
+    ]
+    with serving(answers) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.host}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with Patient("registry.test", credentials=logins("registry.test")) as session:
+            session.run("registry.test", push_blob("a", BLOB, Bytes(DATA)))
+
+    assert [proxy.header(number, "authorization") for number in range(3)] == [None, CANARY, CANARY]
+
+
 def test_another_registry_gets_nothing() -> None:
     """Credentials of one registry aren't offered to the next, even when it asks for them."""
     with (

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -83,8 +85,36 @@ def test_a_certificate_of_another_host(authority: trustme.CA, ca_file: Path) -> 
     with serving([OK], tls=context) as server, Trusting(ca_file) as session, pytest.raises(Unavailable) as caught:
         session.run(server.host, check())
 
-    assert "isn't trusted" in str(caught.value)
+    assert re.search(r"isn't trusted: .*not valid for '127\.0\.0\.1'\.$", str(caught.value))
+    assert caught.value.hint is None
     assert not caught.value.transient
+
+
+def test_a_certificate_that_has_expired(authority: trustme.CA, ca_file: Path) -> None:
+    """It is refused at once, and no flag is recommended that wouldn't help."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC)).configure_cert(context)
+    with serving([OK], tls=context) as server, Trusting(ca_file) as session, pytest.raises(Unavailable) as caught:
+        session.run(server.host, check())
+
+    assert str(caught.value).endswith("isn't trusted: certificate has expired")
+    assert (caught.value.hint, caught.value.transient) == (None, False)
+
+
+def test_a_name_with_the_roots_dot(tls: ssl.SSLContext, ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is written with its last dot has the certificate, and is asked for it, without one."""
+    monkeypatch.setattr(socket, "getaddrinfo", _local)
+    asked: list[str | None] = []
+    tls.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with serving([OK], tls=tls) as server, Trusting(ca_file) as session:
+        session.run(server.host.replace("127.0.0.1", "localhost."), check())
+
+    assert asked == ["localhost"]
+
+
+def _local(_host: object, port: int, *_: object) -> list[tuple[object, ...]]:
+    """Find every host here."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))]
 
 
 def test_a_ca_file_that_is_none(tls: ssl.SSLContext, tmp_path: Path) -> None:
