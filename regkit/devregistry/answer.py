@@ -6,7 +6,6 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from regkit.protocol.flow import Request, Response
@@ -52,11 +51,12 @@ def empty(status: int, **headers: str) -> Response:
 
 def finished(request: Request, response: Response) -> Response:
     """Give an answer as it leaves: none to HEAD has a body, each says where it is from."""
+    body = response.body
     if request.method == "HEAD":
-        response.body.close()
-        response = Response(response.status, response.headers)
+        body.close()
+        body = io.BytesIO()
     url = request.url if "://" in request.url else f"http://localhost{request.url}"
-    return replace(response, headers={**API_VERSION, **response.headers}, url=url)
+    return Response(response.status, {**API_VERSION, **response.headers}, body, url)
 
 
 def parse_range(text: str | None, size: int) -> range | None:

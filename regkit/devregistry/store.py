@@ -192,3 +192,23 @@ class MemoryStore:
         with self._lock:
             self._blobs.setdefault((repository, digest), blob)
             self._names.setdefault(repository, Names())
+
+
+class Locks:
+    """The locks under which repositories' names change. They are few: one for each name would be memory for each."""
+
+    def __init__(self) -> None:
+        self._locks = tuple(threading.RLock() for _ in range(64))
+
+    def of(self, repository: str) -> threading.RLock:
+        """Give a repository's lock, which others may share."""
+        return self._locks[hash(repository) % len(self._locks)]
+
+
+def read_known(store: Store, repository: str, known: Descriptor) -> bytes:
+    """Read a manifest, which is small; raise FileNotFoundError where it was deleted a moment ago."""
+    blob = store.blob(repository, known.digest)
+    if blob is None:
+        raise FileNotFoundError(known.digest)
+    with blob.open() as stream:
+        return stream.read(known.size)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 from regkit.devregistry.answer import Fault, json_response
 from regkit.devregistry.quirks.quirk import Ability, Quirk, Setting
@@ -16,6 +16,8 @@ from regkit.oci import mediatype
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import MAX_SIZE, Manifest
 from regkit.protocol.flow import Request, Response, Send
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def _without_referrers(handle: Send, setting: Setting) -> Send:
@@ -60,29 +62,13 @@ def _null_tags(handle: Send, setting: Setting) -> Send:
 def _paged(handle: Send, setting: Setting) -> Send:
     def answer(request: Request) -> Response:
         route = Route.of(request)
-        if route.chapter == "tags":
-            asked = route.query.get("n", "")
-            size = min(int(asked), setting.number) if asked.isdecimal() else setting.number
-            return handle(with_query(request, {**route.query, "n": str(size)}))
-        response = handle(request)
-        if route.chapter != "referrers" or response.status != 200:
-            return response
-        return _page_of_referrers(route, response, setting.number)
+        if route.chapter not in ("tags", "referrers"):
+            return handle(request)
+        asked = route.query.get("n", "")
+        size = min(int(asked), setting.number) if _NUMBER.fullmatch(asked) else setting.number
+        return handle(with_query(request, {**route.query, "n": str(size)}))
 
     return answer
-
-
-def _page_of_referrers(route: Route, response: Response, size: int) -> Response:
-    index = _document(response)
-    text = route.query.get("page", "0")
-    page = int(text) if text.isdecimal() else 0
-    listed = index["manifests"][page * size :]
-    answered = _like(response, {**index, "manifests": listed[:size]})
-    if len(listed) <= size:
-        return answered
-    query = urlencode({**route.query, "page": str(page + 1)})
-    link = f'</v2/{route.repository}/referrers/{route.name}?{query}>; rel="next"'
-    return replace(answered, headers={**answered.headers, "link": link})
 
 
 def _schema1(handle: Send, setting: Setting) -> Send:
