@@ -22,17 +22,21 @@ PUBLISHED = {
     "image": NAME,
     "tags": listed(text(), "the tags that stand on the release, in order"),
     "kept": listed(text(), "the tags that stay where they were"),
+    "up": truth("whether the release is up there; false after a failure that left only these tags on it"),
 }
 SHOWN = {"name": NAME, "changed": truth("whether it was another one before")}
 PUBLISH = {
     **PUBLISHED,
     "digest": digest("the index's"),
     "descriptor": DESCRIPTOR,
-    "destinations": listed(record(PUBLISHED), "every repository that has the release; the first is `image`"),
+    "destinations": listed(
+        record(PUBLISHED),
+        "every repository with a tag on the release, those where it is up first; the first is `image`",
+    ),
     "images": listed(DESCRIPTOR, "the platforms' images"),
     "reused": truth("whether all of it was published already"),
     "readme": listed(record(SHOWN), "the pages that show the README"),
-    "unfinished": or_null(text("what isn't as it was asked for; the exit code is 8 or 9 then")),
+    "unfinished": or_null(text("what isn't as it was asked for; the exit code says of what kind it is, and isn't 0")),
 }
 PLANNED = {
     "image": NAME,

@@ -44,7 +44,10 @@ def _harmless(found: re.Match[str]) -> str:
 
 
 class RegkitError(Exception):
-    """One sentence (what, where) and, where there is one, a hint with the next step; of addresses what is harmless."""
+    """One sentence (what, where) and, where there is one, a hint with the next step; of addresses what is harmless.
+
+    `done` is what a verb had done when it went wrong, in the form of the verb's result; None where nothing was.
+    """
 
     exit_code = 1
 
@@ -52,6 +55,17 @@ class RegkitError(Exception):
         self.message = harmless(message)
         super().__init__(self.message)
         self.hint = hint and harmless(hint)
+        self.done: object | None = None
+
+    def add(self, more: str) -> None:
+        """Say more after the sentence."""
+        self.message = f"{self.message}; {harmless(more)}"
+        self.args = (self.message,)
+
+
+def leave(error: BaseException, done: object) -> None:
+    """Leave with an error, or with Ctrl-C, what was done by then: as its `done`."""
+    vars(error)["done"] = done
 
 
 class UsageError(RegkitError):

@@ -13,7 +13,7 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import Annotations, Commit, Images, Platforms
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of, lines_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.output import telling, write_json, write_lines
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -60,7 +60,7 @@ def build(
     from regkit.errors import UsageError
     from regkit.oci.annotation import parse_levels
     from regkit.oci.platform import parse_platforms
-    from regkit.ops.build import BuildRequest, Delivery, Push, build_images
+    from regkit.ops.build import BuildRequest, BuildResult, Delivery, Push, build_images
     from regkit.ops.checks import Checks
     from regkit.ops.request import parse_images, wanted_build
     from regkit.ops.source import detect
@@ -98,9 +98,13 @@ def build(
         means=building["means"],
     )
     request = BuildRequest(spec, delivery, {each.key: each.value for each in levels if each.level == "index"}, checks)
-    with globals_of(ctx).session() as session:
+
+    def tell(result: BuildResult) -> None:
+        if form is Format.json:
+            write_json(result.to_json())
+        else:
+            write_lines(result.names)
+
+    with telling(tell), globals_of(ctx).session() as session:
         result = build_images(session, request, env=os.environ)
-    if form is Format.json:
-        write_json(result.to_json())
-    else:
-        write_lines(result.names)
+    tell(result)

@@ -88,7 +88,7 @@ def plan(
     Reports(metadata=out).check()
     work = _work(ctx, repositories, name, match, keep, keep_semver, older_than, untagged=untagged)
     with globals_of(ctx).session() as session:
-        plans = [made for _, made in _plan_all(ctx, session, work)]
+        plans = [made for _, made in _plan_all(session, work)]
     document = _document(plans)
     if out is not None:
         write_file(out, json.dumps(document, indent=2) + "\n")
@@ -122,7 +122,7 @@ def apply(
     form: Form = Format.text,
 ) -> None:
     """Remove tags, and with --untagged what they leave behind; afterwards all that stays is asked for."""
-    from regkit.errors import AccessDenied, RegkitError, Unavailable, UsageError
+    from regkit.errors import Interrupted, RegkitError, UsageError
     from regkit.ops.cleanup import cleanup
     from regkit.ops.tags import raise_failures
 
@@ -131,15 +131,16 @@ def apply(
         raise UsageError("--plan says what to do by itself", hint="leave out repositories and rules")
     with globals_of(ctx).session() as session:
         if saved is not None:
+            from regkit.ops.cleaning import Cleaning
             from regkit.ops.cleanup_plan import read_saved
 
             planned = []
             for each in read_saved(saved):
-                cleaning = _cleaning(ctx, session, each.image)
+                cleaning = Cleaning(session, each.image)
                 planned.append((cleaning, cleaning.replan(each)))
         else:
             work = _work(ctx, repositories, name, match, keep, keep_semver, older_than, untagged=untagged)
-            planned = list(_plan_all(ctx, session, work))
+            planned = list(_plan_all(session, work))
             plans = [made for _, made in planned]
             if not yes and any(each.pending for each in plans):
                 hint = "add --yes, or --plan FILE"
@@ -148,7 +149,9 @@ def apply(
         for cleaning, made in planned:
             try:
                 done.append(cleanup(cleaning, made))
-            except (AccessDenied, Unavailable) as error:
+            except Interrupted:
+                raise
+            except RegkitError as error:
                 failed[made.image.name] = error
     if form is Format.json:
         write_json({"schema": 1, "images": [each.to_json() for each in done]})
@@ -184,7 +187,7 @@ def _work(
     untagged: bool,
 ) -> dict[Reference, list[CleanupConfig]]:
     """Give the repositories, each with its policies: those of the command line, else of the configuration."""
-    from regkit.cli.inspect import read_names
+    from regkit.cli.names import read_names
     from regkit.config import kinds
     from regkit.config.spec import CleanupConfig
     from regkit.errors import UsageError
@@ -244,21 +247,14 @@ def _configured(config: Config, names: list[str]) -> list[CleanupConfig]:
     return [policy for policy in config.cleanups if not names or policy.name in names]
 
 
-def _cleaning(ctx: typer.Context, session: Session, image: Reference) -> Cleaning:
-    from regkit.ops.cleaning import Cleaning
-
-    said = globals_of(ctx).config().registries.get(image.registry)
-    return Cleaning(session, image, vendor=(said and said.vendor) or "", api=(said and said.api) or "")
-
-
-def _plan_all(
-    ctx: typer.Context, session: Session, work: dict[Reference, list[CleanupConfig]]
-) -> Iterator[tuple[Cleaning, CleanupPlan]]:
+def _plan_all(session: Session, work: dict[Reference, list[CleanupConfig]]) -> Iterator[tuple[Cleaning, CleanupPlan]]:
     from datetime import UTC, datetime
+
+    from regkit.ops.cleaning import Cleaning
 
     now = datetime.now(UTC)
     for image, policies in work.items():
-        cleaning = _cleaning(ctx, session, image)
+        cleaning = Cleaning(session, image)
         yield cleaning, cleaning.plan(policies, now)
 
 

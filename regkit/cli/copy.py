@@ -8,7 +8,7 @@ import typer
 
 from regkit.cli.declared import Attesting, KeepOrStrip
 from regkit.cli.options import Format, globals_of
-from regkit.cli.output import human_size, write_json, write_lines
+from regkit.cli.output import human_size, telling, write_json, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,12 +73,16 @@ def copy(
         force=force,
         strip_attestations=attestations is Attesting.strip,
     )
-    with globals_of(ctx).session() as session:
+
+    def tell(result: CopyResult) -> None:
+        if form is Format.json:
+            write_json({**result.to_json(), "dryRun": dry_run})
+        else:
+            write_lines(_plan(result) if dry_run else result.names)
+
+    with telling(tell), globals_of(ctx).session() as session:
         result = act(session, spec, dry_run=dry_run)
-    if form is Format.json:
-        write_json({**result.to_json(), "dryRun": dry_run})
-    else:
-        write_lines(_plan(result) if dry_run else result.names)
+    tell(result)
 
 
 def _plan(result: CopyResult) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regkit.cli.options import Format, globals_of, lines_of
-from regkit.cli.output import write_json, write_lines
+from regkit.cli.output import telling, write_json, write_lines
 
 if TYPE_CHECKING:
     from regkit.ops.index import IndexResult, IndexSpec
@@ -79,7 +80,7 @@ def create(
 
     spec = _spec(destination, tag, annotation, media_type, dry_run=dry_run)
     parsed = _sources(sources)
-    with globals_of(ctx).session() as session:
+    with _telling(form), globals_of(ctx).session() as session:
         result = create_index(session, spec, parsed, inherit=inherit)
     _show(result, form, dry_run=dry_run)
 
@@ -103,7 +104,7 @@ def append(
 
     spec = _spec(ref, tag, annotation, media_type, dry_run=dry_run)
     parsed = _sources(sources)
-    with globals_of(ctx).session() as session:
+    with _telling(form), globals_of(ctx).session() as session:
         result = append_to_index(session, spec, parsed, replacing=replace)
     _show(result, form, dry_run=dry_run)
 
@@ -129,7 +130,7 @@ def remove(
 
     spec = _spec(ref, tag, annotation, media_type, dry_run=dry_run)
     platforms, digests = parse_platforms(platform or ()), tuple(Digest(text) for text in digest or ())
-    with globals_of(ctx).session() as session:
+    with _telling(form), globals_of(ctx).session() as session:
         result = remove_from_index(session, spec, platforms=platforms, digests=digests)
     _show(result, form, dry_run=dry_run)
 
@@ -148,7 +149,7 @@ def annotate(
     from regkit.ops.index import annotate_index
 
     spec = _spec(ref, tag, annotation, media_type, dry_run=dry_run)
-    with globals_of(ctx).session() as session:
+    with _telling(form), globals_of(ctx).session() as session:
         result = annotate_index(session, spec)
     _show(result, form, dry_run=dry_run)
 
@@ -174,6 +175,11 @@ def _sources(texts: list[str]) -> list[IndexSource]:
     from regkit.ops.index_source import IndexSource
 
     return [IndexSource.parse(text) for text in read_names(texts)]
+
+
+def _telling(form: Format) -> AbstractContextManager[None]:
+    """Show the index that stands under some of its tags, where the others couldn't be written."""
+    return telling(lambda result: _show(result, form, dry_run=False))
 
 
 def _show(result: IndexResult, form: Format, *, dry_run: bool) -> None:

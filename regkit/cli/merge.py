@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,14 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import DryRun, Images
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of
+from regkit.cli.output import telling
 from regkit.cli.pages import ReadPage, read_page
 from regkit.cli.releasing import Release, read_release
 from regkit.cli.render_tally import Tally
 from regkit.cli.reports import Reports, read_reports
+
+if TYPE_CHECKING:
+    from regkit.ops.result import PublishResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -51,7 +55,7 @@ def merge(
     reports: Annotated[Reports, read_reports],
 ) -> None:
     """Make one release of images that were built apart: complete, then tagged as publish does it; else nothing is."""
-    from regkit.cli.inspect import read_names
+    from regkit.cli.names import read_names
     from regkit.oci.platform import parse_platforms
     from regkit.ops.merge import read_parts
     from regkit.ops.publish import plan as make_plan
@@ -62,7 +66,11 @@ def merge(
     expected = parse_platforms(expect_platforms or ())
     sources = tuple(read_names(reference or []))
     tally = Tally()
-    with globals_of(ctx).session(tally.note) as session:
+
+    def tell(result: PublishResult) -> None:
+        reports.tell(result, tally, os.environ, form)
+
+    with telling(tell), globals_of(ctx).session(tally.note) as session:
         content, release["commit"] = read_parts(
             session,
             images,
@@ -81,9 +89,9 @@ def merge(
             **release,
         )
         if dry_run:
-            from regkit.cli.plan import show_plan
+            from regkit.cli.render_plan import show_plan
 
             show_plan(make_plan(session, spec), form)
             return
         result = carry_out(session, spec, env=os.environ)
-    reports.tell(result, tally, os.environ, form)
+    tell(result)

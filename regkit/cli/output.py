@@ -6,9 +6,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
+
+from regkit.errors import RegkitError
 
 _DIGEST = re.compile(r"\bsha(?:256|512):([0-9a-f]{12})[0-9a-f]{52,}")
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
@@ -58,6 +60,18 @@ def gathered() -> Iterator[list[object]]:
         yield _gathering[-1]
     finally:
         _gathering.pop()
+
+
+@contextmanager
+def telling(show: Callable[[Any], None]) -> Iterator[None]:
+    """Show what the block had done, too, where it goes wrong: what stands is a result, whatever the exit code."""
+    try:
+        yield
+    except (RegkitError, KeyboardInterrupt) as error:
+        done = getattr(error, "done", None)
+        if done is not None:
+            show(done)
+        raise
 
 
 def safe(text: str, keep: str = "") -> str:

@@ -12,6 +12,7 @@ from regkit.cli.configured import Configured
 from regkit.cli.declared import DryRun
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of, refuse_typed
+from regkit.cli.output import telling
 from regkit.cli.pages import page_again
 from regkit.cli.render_tally import Tally
 from regkit.cli.reports import Reports, read_reports
@@ -20,6 +21,7 @@ from regkit.cli.request import Request, read_request
 if TYPE_CHECKING:
     from regkit.ops.plan import Plan
     from regkit.ops.planfile import SavedPlan
+    from regkit.ops.result import PublishResult
 
 _FREE = frozenset({"plan", "dry_run", "form", "metadata_file", "image_refs", "digest_file", "dotenv", "build_arg"}) | {
     *("builder", "cache_from", "cache_to", "secret", "load", "load_platform")
@@ -52,7 +54,11 @@ def publish(
     saved = _saved(ctx, plan) if plan else None
     images = saved.images if saved else request.images
     tally = Tally()
-    with globals_of(ctx).session(tally.note) as session:
+
+    def tell(result: PublishResult) -> None:
+        reports.tell(result, tally, os.environ, form)
+
+    with telling(tell), globals_of(ctx).session(tally.note) as session:
         from regkit.ops.admission import admit
         from regkit.ops.tasks import ahead
 
@@ -80,12 +86,12 @@ def publish(
             return made if saved is None else saved.approve(spec, made)
 
         if dry_run:
-            from regkit.cli.plan import show_plan
+            from regkit.cli.render_plan import show_plan
 
             show_plan(approve(make_plan(session, spec, env=os.environ, admission=admission())), form)
             return
         result = carry_out(session, spec, env=os.environ, admission=admission, approve=approve)
-    reports.tell(result, tally, os.environ, form)
+    tell(result)
 
 
 def _saved(ctx: typer.Context, path: Path) -> SavedPlan:

@@ -51,19 +51,21 @@ class Reports:
                 raise UsageError(f"{path} can't be written: permission denied", hint="name another file")
 
     def tell(self, result: PublishResult, tally: Tally, env: Mapping[str, str], form: Format) -> None:
-        """Write the result to stdout, and to all files; raise PartlyDone for what is left undone, a file perhaps."""
-        left = [result.unfinished] if result.unfinished else list[RegkitError]()
+        """Write the result to stdout, and to all files; raise what is unfinished, and PartlyDone for a file."""
+        left: list[RegkitError] = []
         for write in (partial(self._write, result, tally, env), partial(_show, result, form)):
             try:
                 write()
             except RegkitError as error:
                 left.append(error)
-        if result.unfinished is not None and len(left) == 1:
+        said = "; ".join(error.message for error in left)
+        if result.unfinished is not None:
+            if said:
+                result.unfinished.add(said)
             raise result.unfinished
-        if left:
-            said = "; ".join(error.message for error in left)
+        if said:
             raise PartlyDone(
-                said if result.unfinished else f"the release is up, but {said}",
+                f"the release is up, but {said}",
                 hint=left[0].hint or "the same command again tells of it, and pushes nothing",
             )
 

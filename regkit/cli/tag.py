@@ -9,12 +9,11 @@ import typer
 
 from regkit.cli.confirm import confirm
 from regkit.cli.options import Format, ListFormat, globals_of
-from regkit.cli.output import table, write_documents, write_json, write_json_lines, write_lines
+from regkit.cli.output import table, telling, write_documents, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from regkit.events import Event
     from regkit.oci.reference import Reference
     from regkit.ops.tags import Removal
     from regkit.transport.session import Session
@@ -51,7 +50,7 @@ def list_(
     form: Lists = ListFormat.text,
 ) -> None:
     """List a repository's tags, a line each; in the registry's order without --sort."""
-    from regkit.cli.inspect import read_names
+    from regkit.cli.names import read_names
     from regkit.oci.digest import Digest
     from regkit.oci.reference import Reference
     from regkit.ops.tags import list_tags
@@ -95,15 +94,19 @@ def set_(
 ) -> None:
     """Put tags on what SRC names, in its repository, in the given order; each is read back."""
     from regkit.oci.reference import Reference
-    from regkit.ops.tags import set_tags
+    from regkit.ops.tags import TagsSet, set_tags
 
     reference = Reference.parse(source)
-    with globals_of(ctx).session() as session:
+
+    def tell(done: TagsSet) -> None:
+        if form is Format.json:
+            write_json({"schema": 1, "name": done.name, "digest": done.digest, "tags": list(done.tags)})
+        else:
+            write_lines([f"{done.name}@{done.digest}"])
+
+    with telling(tell), globals_of(ctx).session() as session:
         digest = set_tags(session, reference, tags)
-    if form is Format.json:
-        write_json({"schema": 1, "name": reference.name, "digest": digest, "tags": list(dict.fromkeys(tags))})
-    else:
-        write_lines([f"{reference.name}@{digest}"])
+    tell(TagsSet(reference.name, digest, tuple(dict.fromkeys(tags))))
 
 
 @app.command("rm")
@@ -125,34 +128,26 @@ def remove(
     form: One = Format.text,
 ) -> None:
     """Remove tags, and nothing else: what they stand on and every other tag on it stays."""
-    from regkit.cli.inspect import read_names
-    from regkit.events import TagRemoved
+    from regkit.cli.names import read_names
     from regkit.oci.reference import Reference
     from regkit.ops.tags import plan_removal, remove_tags
 
     references = [Reference.parse(text) for text in read_names(refs)]
-    gone: set[str] = set()
 
-    def note(event: Event) -> None:
-        if isinstance(event, TagRemoved):
-            gone.add(event.tag)
+    def tell(removals: Sequence[Removal]) -> None:
+        if form is Format.json:
+            removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
+            write_json({"schema": 1, "dryRun": dry_run, "removed": removed})
+        elif dry_run:
+            write_lines(map(_describe, removals))
 
-    with globals_of(ctx).session(note) as session:
+    with telling(tell), globals_of(ctx).session() as session:
         removals = plan_removal(session, references)
         if not dry_run:
             if not yes:
                 confirm(map(_describe, removals), "removing tags", "Remove them?", report=session.report)
-            try:
-                remove_tags(session, removals, force=force, registries=globals_of(ctx).config().registries)
-            except BaseException:
-                done = [each for each in removals if str(each.reference) in gone]
-                if done and form is Format.json:
-                    _write_removed(done, dry_run=False)
-                raise
-    if form is Format.json:
-        _write_removed(removals, dry_run=dry_run)
-    elif dry_run:
-        write_lines(_describe(removal) for removal in removals)
+            remove_tags(session, removals, force=force)
+    tell(removals)
 
 
 @app.command()
@@ -169,7 +164,7 @@ def explain(
     form: Lists = ListFormat.text,
 ) -> None:
     """Tell for each tag which rule made it, or holds it back; one that a rule would have elsewhere is `wrong`."""
-    from regkit.cli.inspect import read_names
+    from regkit.cli.names import read_names
     from regkit.errors import UsageError
     from regkit.oci.reference import Reference
     from regkit.ops.explain import explain_tags
@@ -207,11 +202,6 @@ def _dates(session: Session, names: Iterable[Reference]) -> dict[str, dict[str, 
         each.name: {tag: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for tag, at in tag_dates(session, each).items()}
         for each in dict.fromkeys(names)
     }
-
-
-def _write_removed(removals: Sequence[Removal], *, dry_run: bool) -> None:
-    removed = [{"name": str(each.reference), "digest": each.digest} for each in removals]
-    write_json({"schema": 1, "dryRun": dry_run, "removed": removed})
 
 
 def _describe(removal: Removal) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regkit.errors import Unavailable, UsageError, VerificationFailed
+from regkit.errors import RegkitError, Unavailable, UsageError, VerificationFailed, leave
 from regkit.events import ImageFound, Note, StageStarted, TagKept, TagMoved
 from regkit.oci.annotation import REVISION
 from regkit.oci.descriptor import Descriptor
@@ -139,10 +140,11 @@ class _Named:
 
 
 def build_images(session: Session, request: BuildRequest, *, env: Mapping[str, str]) -> BuildResult:
-    """Build, test, then push and write; records are written when all is up.
+    """Build, test, then push and write; at the end records say what is up.
 
     Raise what keeps us out before a build; BuildFailed, for a base image before it too; VerificationFailed where a test
-    failed, before anything is pushed.
+    failed, before anything is pushed. Where something is up by the time that anything is raised, the records say that,
+    and the error's `done` is a BuildResult.
     """
     delivery, platforms = request.delivery, request.build.platforms
     delivery.check()
@@ -162,23 +164,63 @@ def build_images(session: Session, request: BuildRequest, *, env: Mapping[str, s
         named = [_Named.of(image) for image in made.content.images]
         for image in made.content.images:
             session.report(ImageFound(image.descriptor, image.piece.manifest.layers, image.size))
-        if pushed:
-            each(lambda image: _push(session, Repository(session, image), named, tags), delivery.images)
-        outputs = tuple(_write(session, location, named, request) for location in delivery.outputs)
-    if not pushed and not outputs:
+        up = _Up(delivery, named, tags)
+        _deliver(session, request, up)
+    if not pushed and not up.outputs:
         session.report(Note("nothing was pushed or written: what was built is in the builder's cache", warning=True))
-    records = tuple(
-        Record(delivery.images, n.image.platform, n.descriptor, tags.get(n.image.platform), delivery.commit)
-        for n in named
-    )
-    if delivery.digest_dir is not None:
-        for record in records:
-            write_record(delivery.digest_dir, record)
-    return BuildResult(records, pushed, outputs)
+    return up.result()
 
 
-def _push(session: Session, repository: Repository, named: Sequence[_Named], tags: Mapping[Platform, str]) -> None:
+class _Up:
+    """What is up by now: the repositories that hold all content, which tags stand in each, and what was written."""
+
+    def __init__(self, delivery: Delivery, named: Sequence[_Named], tags: Mapping[Platform, str]) -> None:
+        self.delivery, self.named, self.tags = delivery, named, tags
+        self.whole: dict[str, set[str]] = {}
+        self.outputs: list[str] = []
+
+    def result(self) -> BuildResult:
+        """Give it; without a push the records say what was built."""
+        pushed = self.delivery.push is not Push.none
+        images = tuple(image for image in self.delivery.images if not pushed or image.name in self.whole)
+        records = (
+            Record(images, one.image.platform, one.descriptor, self._tag_of(one), self.delivery.commit)
+            for one in self.named
+        )
+        return BuildResult(tuple(records), bool(self.whole), tuple(self.outputs))
+
+    def write_records(self) -> None:
+        """Write a file a platform, where that is asked for and something was pushed."""
+        if self.delivery.digest_dir is not None and self.whole:
+            for record in self.result().records:
+                write_record(self.delivery.digest_dir, record)
+
+    def _tag_of(self, one: _Named) -> str | None:
+        """Give a platform's tag, once it stands wherever the image is."""
+        tag = self.tags.get(one.image.platform)
+        return tag if all(tag in stand for stand in self.whole.values()) else None
+
+
+def _deliver(session: Session, request: BuildRequest, up: _Up) -> None:
+    """Push and write, then the records; where it ends halfway, these are of what is up, which the error has, too."""
+    delivery = request.delivery
+    try:
+        if delivery.push is not Push.none:
+            each(lambda image: _push(session, Repository(session, image), up), delivery.images)
+        for location in delivery.outputs:
+            up.outputs.append(_write(session, location, up.named, request))
+        up.write_records()
+    except (RegkitError, KeyboardInterrupt) as error:
+        if up.whole or up.outputs:
+            leave(error, up.result())
+            with suppress(RegkitError):  # what went wrong first is what counts
+                up.write_records()
+        raise
+
+
+def _push(session: Session, repository: Repository, up: _Up) -> None:
     """Bring all content by digest, see that it's there, then write the tags and read them back."""
+    named, tags = up.named, up.tags
     session.report(StageStarted("push", f"pushing to {repository.name}"))
     _bring(session, repository, named)
     wanted = [descriptor for each_ in named for descriptor in _descriptors(each_)]
@@ -186,15 +228,18 @@ def _push(session: Session, repository: Repository, named: Sequence[_Named], tag
     if lost:
         names = ", ".join(descriptor.digest for descriptor in lost)
         raise VerificationFailed(f"{repository.name} took everything, but doesn't have {names}")
+    standing_tags = up.whole.setdefault(repository.name, set())
 
     def tag(one: _Named) -> None:
         name, digest = tags[one.image.platform], one.manifest.digest
         standing = repository.resolve(name)
         if standing is not None and standing.digest == digest:
+            standing_tags.add(name)
             session.report(TagKept(name, "it stands there already"))
             return
         repository.push(one.descriptor, Bytes(one.manifest.raw), name)
         read_back(session, repository, name, (digest,), f"{repository.name}:{name}")
+        standing_tags.add(name)
         session.report(TagMoved(name, digest, standing.digest if standing else None))
 
     each(tag, [one for one in named if one.image.platform in tags])

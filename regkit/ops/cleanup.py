@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from regkit.errors import Refused, RegkitError, VerificationFailed
+from regkit.errors import AccessDenied, Interrupted, Refused, RegkitError, Unavailable, VerificationFailed
 from regkit.events import StageStarted
 from regkit.oci.digest import Digest
 from regkit.oci.reference import Reference
@@ -14,7 +14,7 @@ from regkit.ops.cleaning import Cleaning
 from regkit.ops.cleanup_plan import CleanupPlan
 from regkit.ops.guard import TagGuard
 from regkit.ops.removal import RemovedTags
-from regkit.ops.tasks import outcomes
+from regkit.ops.tasks import attempt, outcomes
 from regkit.targets.repository import Repository
 
 
@@ -51,7 +51,8 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
 
     Each tag is asked for right before. Before anything is deleted by digest, all tags are looked up again, and what any
     of them leads to stays. What goes wrong with one is in `failed`, and the others go on. Raise AccessDenied where
-    these credentials may not do it, Unavailable where the first tag can't be removed for now.
+    these credentials may not do it, Unavailable where the first tag can't be removed for now; once one is removed
+    nothing is raised, and what couldn't be looked at is in `failed`, too.
     """
     session, census = cleaning.session, plan.census
     repository = cleaning.repository
@@ -71,11 +72,20 @@ def cleanup(cleaning: Cleaning, plan: CleanupPlan) -> Cleaned:
     )
     removing.run()
     done = Cleaned(plan.image, removing.removed, [], removing.moved, dict(removing.failed))
-    if deleted:
-        _delete(cleaning, plan, done)
+    try:
+        if deleted:
+            _delete(cleaning, plan, done)
+    except Interrupted:
+        raise
+    except RegkitError as error:
+        if not done.removed:
+            raise
+        done.failed |= {digest: error for digest in deleted if digest not in (*done.deleted, *done.failed)}
     session.report(StageStarted("verify", f"looking at what stays in {plan.image.name}"))
-    lost = _verify(repository, plan, kept)
+    lost = _lost(repository, plan, kept)
     if lost is not None:
+        if plan.image.name in done.failed:
+            lost.add(done.failed[plan.image.name].message)
         done.failed[plan.image.name] = lost
     return done
 
@@ -85,7 +95,7 @@ def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
     repository = cleaning.repository
     now = cleaning.read(plan.census, deep=True)
     needed = now.kept_by(now.tags)
-    blocked: dict[Digest, str] = {}
+    blocked: dict[Digest, str | RegkitError] = {}
     waiting = {each.descriptor.digest: each for each in plan.manifests if each.goes}
     for digest in waiting:
         if now.unread:
@@ -103,26 +113,30 @@ def _delete(cleaning: Cleaning, plan: CleanupPlan, done: Cleaned) -> None:
             if stuck is not None:
                 blocked.setdefault(digest, f"{stuck.short}, which stays, needs it")
         going = [each.descriptor for each in ready if each.descriptor.digest not in blocked]
-        for descriptor, found in zip(going, outcomes(repository.delete, going), strict=True):
+        for descriptor, found in zip(going, outcomes(attempt(repository.delete), going), strict=True):
             if found is True:
                 done.deleted.append(descriptor.digest)
             else:
-                why = found.message if isinstance(found, RegkitError) else "the registry doesn't delete it"
-                blocked[descriptor.digest] = why
-    for digest, why in blocked.items():
-        done.failed[digest] = Refused(f"{plan.image.name}@{digest} stays: {why}")
+                blocked[descriptor.digest] = found or "the registry doesn't delete it"
+    for digest, reason in blocked.items():
+        kind = type(reason) if isinstance(reason, AccessDenied | Unavailable) else Refused
+        said, hint = (reason.message, reason.hint) if isinstance(reason, RegkitError) else (reason, None)
+        done.failed[digest] = kind(f"{plan.image.name}@{digest} stays: {said}", hint=hint)
 
 
-def _verify(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> RegkitError | None:
-    """Ask for every manifest that a tag that stays leads to; say what is missing."""
+def _lost(repository: Repository, plan: CleanupPlan, kept: Mapping[Digest, str]) -> RegkitError | None:
+    """Ask for every manifest that a tag that stays leads to; say what is missing, or can't be asked for."""
     known, absent = plan.census.known, plan.census.absent
     there = (known[digest].descriptor(digest) for digest in kept if digest in known and digest not in absent)
     asked = [descriptor for descriptor in there if descriptor.is_manifest]
-    lost = [
-        each.digest for each, found in zip(asked, outcomes(repository.exists, asked), strict=True) if found is False
-    ]
+    found = outcomes(attempt(repository.exists), asked)
+    lost = [each.digest for each, there in zip(asked, found, strict=True) if there is False]
+    silent = [each for each in found if isinstance(each, RegkitError)]
+    if not lost and silent:
+        silent[0].add(f"so whether all that stays in {plan.image.name} is still there isn't known")
+        silent[0].hint = silent[0].hint or "the same command again asks for it"
     if not lost:
-        return None
+        return silent[0] if silent else None
     whose = ", ".join(sorted({kept[digest] for digest in lost}))
     return VerificationFailed(
         f"{plan.image.name} lacks {', '.join(lost)}, which {whose} needs",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from regkit.errors import NotFound, UsageError
+from regkit.errors import NotFound, RegkitError, UsageError, leave
 from regkit.events import Note, StageStarted, TagKept
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
@@ -68,11 +68,13 @@ class CopyResult(NamedTuple):
     outcomes: tuple[Outcome, ...]
     manifests: tuple[Descriptor, ...]
     blobs: tuple[Descriptor, ...]
+    partly: bool = False
+    """Whether it ended before all tags were written; then `outcomes` has those that stand."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names to pull by, with the tag where many were copied."""
-        many = len(self.outcomes) > 1
+        """The names to pull by, with the tag where many were to be copied."""
+        many = self.partly or len(self.outcomes) > 1
         name = place_name(self.destination)
         return tuple(f"{name}{f':{o.tag}' if many else ''}@{o.digest}" for o in self.outcomes)
 
@@ -92,7 +94,8 @@ def copy(session: Session, spec: CopySpec, *, dry_run: bool = False) -> CopyResu
     """Copy what `spec.source` names, or all its tags; with `dry_run` only say what would be.
 
     No tag is written before all content is there. A manifest that is there isn't sent again, and its blobs aren't
-    asked for. Raise NotFound where the source lacks something, UsageError, Refused for what can't be copied.
+    asked for. Raise NotFound where the source lacks something, UsageError, Refused for what can't be copied. Where tags
+    of a repository were written by the time that something is raised, the error's `done` is a CopyResult with those.
     """
     with ExitStack() as stack:
         source = stack.enter_context(spec.source.open(session))
@@ -159,15 +162,29 @@ class _Copy:
             self._session.report(StageStarted("push", f"copying to {place_name(self._spec.destination)}"))
             blobs = transfer.bring_blobs(blobs)
             transfer.bring_manifests(graph, absent, [naming.node for naming in namings])
-            taken = put_names(self._session, self._destination, namings, ordered=False, keeping=self._spec.no_clobber)
-            outcomes |= {tag: self._left(tag, digest) for tag, digest in taken.items()}
-        return CopyResult(
+        made = CopyResult(
             self._spec.source,
             self._spec.destination,
             tuple(outcomes[wish.tag] for wish in wishes),
             tuple(node.descriptor for node in absent),
             tuple(blobs),
         )
+        return made if dry_run else self._name(namings, made)
+
+    def _name(self, namings: Sequence[Naming], made: CopyResult) -> CopyResult:
+        """Write the names; give what is there then. What is raised has in its `done` what stands."""
+        written: list[str] = []
+        try:
+            taken = put_names(
+                self._session, self._destination, namings, written, ordered=False, keeping=self._spec.no_clobber
+            )
+        except (RegkitError, KeyboardInterrupt) as error:
+            if written and isinstance(self._destination, Repository):  # other places take all names at the end, or none
+                stand = tuple(outcome for outcome in made.outcomes if outcome.kept or outcome.tag in written)
+                leave(error, made._replace(outcomes=stand, partly=True))
+            raise
+        outcomes = (self._left(str(o.tag), taken[str(o.tag)]) if o.tag in taken else o for o in made.outcomes)
+        return made._replace(outcomes=tuple(outcomes))
 
     def _left(self, tag: str, digest: Digest) -> Outcome:
         """Say of a tag that somebody else wrote meanwhile that it is left as it is."""

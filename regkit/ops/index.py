@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from regkit.errors import NotFound, Refused, UsageError, VerificationFailed
+from regkit.errors import NotFound, Refused, RegkitError, UsageError, VerificationFailed, leave
 from regkit.events import Note, StageStarted, TagKept
 from regkit.oci import mediatype
 from regkit.oci.annotation import Annotation
@@ -236,7 +236,10 @@ class _Work:
         base: Digest | None = None,
         base_tag: str | None = None,
     ) -> IndexResult:
-        """Bring the images, then the index by digest, verify, then tag in order; raise Refused where a tag moved."""
+        """Bring the images, then the index by digest, verify, then tag in order; raise Refused where a tag moved.
+
+        Where some of the tags stand in a repository by the time that something is raised, the error's `done` says it.
+        """
         tags, name = tuple(dict.fromkeys(tags)), place_name(self.spec.target)
         described = {a.key: a.value for a in self.spec.annotations if a.level == "index-descriptor"}
         if described and not tags:
@@ -271,8 +274,17 @@ class _Work:
             else:
                 named = Node(replace(index.descriptor, annotations=said), index)
                 namings.append(Naming(tag, named, standing[tag]))
-        put_names(self.session, self.target, namings)
-        return IndexResult(name, index, tags, tuple(copied))
+        return self._name(namings, IndexResult(name, index, tags, tuple(copied)))
+
+    def _name(self, namings: Sequence[Naming], made: IndexResult) -> IndexResult:
+        written = [tag for tag in made.tags if tag not in {naming.tag for naming in namings}]
+        try:
+            put_names(self.session, self.target, namings, written)
+        except (RegkitError, KeyboardInterrupt) as error:
+            if isinstance(self.spec.target.place, Reference) and written:
+                leave(error, replace(made, tags=tuple(tag for tag in made.tags if tag in written)))
+            raise
+        return made
 
     def _bring(self, children: Sequence[Descriptor]) -> list[Descriptor]:
         """Copy what isn't at the target, from where it was found."""

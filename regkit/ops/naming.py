@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from regkit.errors import VerificationFailed
 from regkit.events import TagMoved
 from regkit.oci.digest import Digest
 from regkit.ops.graph import Node
@@ -32,12 +33,18 @@ class Naming(NamedTuple):
 
 
 def put_names(
-    session: Session, target: Target, namings: Sequence[Naming], *, ordered: bool = True, keeping: bool = False
+    session: Session,
+    target: Target,
+    namings: Sequence[Naming],
+    written: list[str],
+    *,
+    ordered: bool = True,
+    keeping: bool = False,
 ) -> dict[str, Digest]:
     """Write tags with their manifests' bytes, one after the other where that counts; then read each back.
 
     With `keeping`, each is looked at right before, and one that stands on something else is left alone; give those.
-    Raise VerificationFailed where one doesn't show.
+    Raise VerificationFailed where one doesn't show. Whatever happens, `written` gets the tags that were.
     """
 
     def put(naming: Naming) -> Digest | None:
@@ -45,19 +52,27 @@ def put_names(
         if there is not None and there.digest not in naming.digests:
             return there.digest
         _push(target, naming)
+        written.append(naming.tag)
         return None
 
-    left = namings if ordered or keeping else _put_together(target, namings)
+    def look(naming: Naming) -> None:
+        try:
+            read_back(session, target, naming.tag, naming.digests, f"the tag {naming.tag}")
+        except VerificationFailed:
+            written.remove(naming.tag)
+            raise
+
+    left = namings if ordered or keeping else _put_together(target, namings, written)
     found = each(put, left, 1 if ordered else AT_ONCE)
     kept = {naming.tag: digest for naming, digest in zip(left, found, strict=True) if digest is not None}
-    written = [naming for naming in namings if naming.tag not in kept]
-    each(lambda n: read_back(session, target, n.tag, n.digests, f"the tag {n.tag}"), written, AT_ONCE)
-    for naming in written:
+    moved = [naming for naming in namings if naming.tag not in kept]
+    each(look, moved, AT_ONCE)
+    for naming in moved:
         session.report(TagMoved(naming.tag, naming.node.descriptor.digest, naming.standing))
     return kept
 
 
-def _put_together(target: Target, namings: Iterable[Naming]) -> list[Naming]:
+def _put_together(target: Target, namings: Iterable[Naming], written: list[str]) -> list[Naming]:
     """Set the tags that share a manifest with one request, where the target can, and the others; give what is left."""
     groups: dict[Digest, list[Naming]] = {}
     for naming in namings:
@@ -68,9 +83,11 @@ def _put_together(target: Target, namings: Iterable[Naming]) -> list[Naming]:
     def put(unit: list[Naming]) -> list[Naming]:
         if len(unit) == 1:
             _push(target, unit[0])
+            written.append(unit[0].tag)
             return []
         node = unit[0].node
         done = target.push_named(node.descriptor, Bytes(node.manifest.raw), [naming.tag for naming in unit])
+        written.extend(naming.tag for naming in unit if naming.tag in done)
         return [naming for naming in unit if naming.tag not in done]
 
     return [naming for rest in each(put, units, AT_ONCE) for naming in rest]

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from regkit.errors import (
     AccessDenied,
+    Interrupted,
     NotFound,
     PartlyDone,
     Refused,
@@ -122,42 +123,57 @@ class Publication:
         stands on the index already isn't written again.
 
         Where the registry refuses one, those that were written are put back, and its refusal is raised. Once a tag of
-        `exact` stands the release is up: then the others follow, and PartlyDone is given back.
+        `exact` stands the release is up: then the others follow, as long as anybody answers, and PartlyDone is given
+        back. Whatever is raised, `tags` are those that stand on the index.
         """
-        written, refused = self._write(list(moves), exact)
+        written, unmoved = self._write(list(moves), exact)
         settlement = Settlement(self._session, self.repository, self.index, release)
-        lost = settlement.run(written)
-        for tag, standing in written.items():
-            if tag in settlement.lost:
-                self._tags.remove(tag)
-            else:
-                self._session.report(TagMoved(tag, self.index.digest, standing))
-        return together(lost, self._unmoved(refused))
+        try:
+            lost: RegkitError | None = settlement.run(written)
+        except Unavailable as error:
+            lost = self._unseen(error, written, exact)
+        except RegkitError:
+            self._tags = [tag for tag in self._tags if tag not in written or self._shows(tag)]
+            raise
+        else:
+            for tag, standing in written.items():
+                if tag in settlement.lost:
+                    self._tags.remove(tag)
+                else:
+                    self._session.report(TagMoved(tag, self.index.digest, standing))
+        return together(lost, self._unmoved(unmoved))
 
     def _write(
         self, moves: Sequence[tuple[str, Digest | None]], exact: Collection[str]
     ) -> tuple[dict[str, Digest | None], dict[str, RegkitError]]:
-        """Give what was written, with what it stood on before, and what was refused of a release that is up."""
+        """Give what was written, with what it stood on before, and what couldn't be of a release that is up."""
         written: dict[str, Digest | None] = {}
-        refused: dict[str, RegkitError] = {}
+        unmoved: dict[str, RegkitError] = {}
         is_up = any(tag in exact and standing == self.index.digest for tag, standing in moves)
+        away: Unavailable | None = None
         for tag, standing in moves:
             if standing == self.index.digest:
                 self._session.report(TagKept(tag, "it stands there already"))
+            elif away is not None:
+                unmoved[tag] = away
+                continue
             else:
                 try:
                     self._push_index(tag)
                 except (Refused, AccessDenied, UnexpectedStatus) as error:
                     if not is_up:
                         raise self._take_back(error, tag, written, exact) from error
-                    refused[tag] = error
+                    unmoved[tag] = error
                     continue
                 except Unavailable as error:
-                    raise _halfway(error, written) from None
+                    if not is_up:
+                        raise _halfway(error, written) from None
+                    unmoved[tag] = away = error
+                    continue
                 written[tag] = standing
             self._tags.append(tag)
             is_up = is_up or tag in exact
-        return written, refused
+        return written, unmoved
 
     def _take_back(
         self, error: RegkitError, tag: str, written: Mapping[str, Digest | None], exact: Collection[str]
@@ -171,24 +187,57 @@ class Publication:
         back = PutBack(self._session, self.repository, self.index)
         said = back.run(written)
         self._tags = [tag for tag in self._tags if tag in back.left or tag not in written]
+        refusal = kind(f"{error.message}; of the tags before it, {said}", hint=hint)
         if self._tags and None in written.values():
-            lost, gone = self._gone()  # a registry may take along with a tag what the tags that stood already stand on
-            if gone:
-                self._restore(lost, gone)
-        return kind(f"{error.message}; of the tags before it, {said}", hint=hint)
+            try:
+                lost, gone = self._gone()  # a registry may take along with a tag what those that stood already stand on
+                if gone:
+                    self._restore(lost, gone)
+            except VerificationFailed as worse:
+                worse.add(refusal.message)
+                raise worse from error
+            except RegkitError as more:
+                refusal.add(f"whether {', '.join(self._tags)} still stands can't be told: {more.message}")
+        return refusal
 
-    def _unmoved(self, refused: Mapping[str, RegkitError]) -> PartlyDone | None:
-        """Say which tags the registry didn't let be moved to a release that is up."""
-        if not refused:
+    def _unmoved(self, unmoved: Mapping[str, RegkitError]) -> PartlyDone | None:
+        """Say which tags couldn't be moved to a release that is up, and for what reason."""
+        if not unmoved:
             return None
-        for tag, error in refused.items():
+        for tag, error in unmoved.items():
             self._session.report(TagKept(tag, error.message))
-        errors = list(refused.values())
+        errors = list(dict.fromkeys(unmoved.values()))
         said = "; ".join(error.message for error in errors)
+        refused = {tag: error for tag, error in unmoved.items() if not isinstance(error, Unavailable)}
+        hints = [_about_aliases(refused, errors[0])] if refused else []
+        if len(refused) < len(unmoved):
+            hints.append("the same command again moves the rest")
         return PartlyDone(
-            f"the release is up, but {self.repository.name} lacks {', '.join(refused)}: {said}",
-            hint=_about_aliases(refused, errors[0]),
+            f"the release is up, but {self.repository.name} lacks {', '.join(unmoved)}: {said}",
+            hint="; ".join(hints),
         )
+
+    def _unseen(self, error: Unavailable, written: Collection[str], exact: Collection[str]) -> PartlyDone:
+        """Say that nobody tells now where tags stand of which the registry said that they were written."""
+        names = ", ".join(written)
+        if not any(tag in exact for tag in self._tags):
+            error.add(f"before that, {_were(written)} moved")
+            error.hint = "the same command again looks whether they show"
+            raise error
+        return PartlyDone(
+            f"the release is up, but where {names} of {self.repository.name} stand now can't be asked: {error.message}",
+            hint="the same command again looks, and writes again what isn't as it should be",
+        )
+
+    def _shows(self, tag: str) -> bool:
+        """Tell whether a tag that was written stands on the index; where nobody tells, the registry's word counts."""
+        try:
+            there = self.repository.resolve(tag)
+        except Interrupted:
+            raise
+        except RegkitError:
+            return True
+        return there is not None and there.digest == self.index.digest
 
     def remove_intermediates(self, names: Iterable[str]) -> PartlyDone | None:
         """Remove the tags that named children on the way, each by tag; then ask for all that stays.
@@ -310,11 +359,13 @@ def _halfway(error: Unavailable, written: Collection[str]) -> Unavailable:
     """Say what stands already where the registry went away between two tags."""
     if not written:
         return error
-    names = ", ".join(written)
     return Unavailable(
-        f"{error.message}; before that, {names} {'was' if len(written) == 1 else 'were'} moved",
-        hint="the same command again moves the rest",
+        f"{error.message}; before that, {_were(written)} moved", hint="the same command again moves the rest"
     )
+
+
+def _were(tags: Collection[str]) -> str:
+    return f"{', '.join(tags)} {'was' if len(tags) == 1 else 'were'}"
 
 
 def _about_aliases(tags: Iterable[str], error: RegkitError) -> str:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from regkit.errors import Interrupted, Refused, RegkitError, Unavailable
+from regkit.errors import Interrupted, Refused, RegkitError, Unavailable, leave
 from regkit.events import ImageFound, Note, ReleaseUp, StageStarted, TagKept
 from regkit.oci.reference import Reference
 from regkit.ops.admission import Admission, admit
@@ -25,6 +25,8 @@ from regkit.transport.session import Session
 
 if TYPE_CHECKING:
     from regkit.ops.readme import Comparison
+
+_AGAIN = "the same command again does what is missing"
 
 Failures = dict[Reference, RegkitError]
 
@@ -66,7 +68,8 @@ def publish(
     BuildFailed, for a base image before the build; Refused where an exact version stands on other content, before
     anything is written; VerificationFailed where a test failed, then too, or a registry doesn't hold or show what it
     took. Of several repositories, one that fails leaves the others finished: the result's `unfinished` says what is
-    missing there. `approve` may refuse the plan, or put another in its place.
+    missing there. Where tags stand on the release by the time that something is raised, the error's `done` is a
+    PublishResult that says which. `approve` may refuse the plan, or put another in its place.
     """
     _open_ahead(session, spec, spec.content)
     checking = Checking(session, spec, env)
@@ -110,7 +113,17 @@ class _Release:
         """Where tags went to others who published at the same time."""
 
     def run(self) -> PublishResult:
-        """Bring all content everywhere, then the names, each stage to all that are still with us."""
+        """Bring all content everywhere, then the names; what is raised has in its `done` the tags that stand."""
+        try:
+            return self._run()
+        except (RegkitError, KeyboardInterrupt) as error:
+            if any(publication.tags for publication in self._publications.values()):
+                known = error if isinstance(error, RegkitError) else Interrupted("it was interrupted", hint=_AGAIN)
+                leave(error, self._result(known))
+            raise
+
+    def _run(self) -> PublishResult:
+        """Do each stage with all that are still with us."""
         self._plan.check_immutable(self._index.digest)
         for image in self._content.images:
             self._session.report(ImageFound(image.descriptor, image.piece.manifest.layers, image.size))
@@ -123,16 +136,30 @@ class _Release:
         if not self._up:
             raise next(iter(self._failed.values()))
         pages, unshown = self._show_page()
-        result = PublishResult(
-            replace(self._index.descriptor, annotations=self._spec.descriptor_annotations),
-            tuple(self._up),
-            tuple(image.descriptor for image in self._content.images),
-            self._plan.reuse is not None,
-            together(self._unfinished(), unshown),
-            pages,
-        )
+        result = self._result(together(self._unfinished(), unshown), pages)
         self._session.report(ReleaseUp(result.index, result.names))
         return result
+
+    def _result(self, unfinished: RegkitError | None, pages: tuple[Comparison, ...] = ()) -> PublishResult:
+        """Say where the release is up, and then where only some of its tags stand."""
+        up = {published.image for published in self._up}
+        halfway = [
+            replace(self._published(there), up=False)
+            for there in self._plan.destinations
+            if there.image not in up and self._publications[there.image].tags
+        ]
+        return PublishResult(
+            replace(self._index.descriptor, annotations=self._spec.descriptor_annotations),
+            (*self._up, *halfway),
+            tuple(image.descriptor for image in self._content.images),
+            self._plan.reuse is not None,
+            unfinished,
+            pages,
+        )
+
+    def _published(self, there: Destination) -> Published:
+        tags = self._publications[there.image].tags
+        return Published(there.image, tags, tuple(kept.tag for kept in there.tags if kept.tag not in tags))
 
     def _each(self, stage: Callable[[Destination], None], destinations: Iterable[Destination]) -> None:
         """Do a stage side by side where nothing failed so far."""
@@ -178,8 +205,7 @@ class _Release:
             raise lost
         if lost is not None:
             self._unsettled[there.image] = lost
-        kept = tuple(decision.tag for decision in there.tags if decision.tag not in publication.tags)
-        self._up.append(Published(there.image, publication.tags, kept))
+        self._up.append(self._published(there))
 
     def _clean(self, there: Destination) -> None:
         names = () if self._plan.keep_intermediates else self._plan.intermediates.values()

@@ -26,7 +26,7 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import Manifest
 from regkit.ops.presence import looks
-from regkit.ops.tasks import outcomes
+from regkit.ops.tasks import attempt, outcomes
 from regkit.ops.untag import Untagger
 from regkit.protocol.flow import Bytes
 from regkit.targets.repository import Repository
@@ -62,8 +62,23 @@ class RemovedTags:
         """Remove them; whatever goes wrong with one is in `failed`, and the others go on.
 
         Raise AccessDenied where these credentials may not remove tags, or read what would have to be put back;
-        Unavailable where the first can't be removed for now, and so none was.
+        Unavailable where the first can't be removed for now. Once one is removed nothing is raised: what goes wrong
+        with looking, or putting back, is in `failed`, for the tags that weren't tried then, else for the repository.
         """
+        try:
+            self._run()
+        except Interrupted:
+            raise
+        except RegkitError as error:
+            if not self.removed:
+                raise
+            left = [tag for tag in self.going if tag not in (*self.removed, *self.moved, *self.failed)]
+            self.failed |= dict.fromkeys(left or [self._repository.name], error)
+        finally:
+            for tag in self.removed:
+                self.session.report(TagRemoved(f"{self._repository.name}:{tag}"))
+
+    def _run(self) -> None:
         if not self.going:
             return
         self._remember()
@@ -71,14 +86,14 @@ class RemovedTags:
         waiting = [tag for tag in self.going if tag not in self.failed]
         while waiting and not self.removed:
             self._begin(waiting.pop(0), before)
-        found = outcomes(self._attempt, waiting)
+        found = outcomes(attempt(self._one), waiting)
         self._settle(zip(waiting, found, strict=True))
         self._look_again(before)
         self._put_back(before)
 
     def _begin(self, tag: str, before: Collection[str]) -> None:
         """Remove a tag alone; look where the others stand, where it took something along."""
-        outcome = self._attempt(tag)
+        outcome = attempt(self._one)(tag)
         if isinstance(outcome, AccessDenied | Unavailable):
             raise outcome
         self._settle([(tag, outcome)])
@@ -117,14 +132,6 @@ class RemovedTags:
         self.untagger.remove(tag, self._memory.get(digest))
         return True
 
-    def _attempt(self, tag: str) -> bool | RegkitError:
-        try:
-            return self._one(tag)
-        except Interrupted:
-            raise
-        except RegkitError as error:
-            return error
-
     def _settle(self, found: Iterable[tuple[str, bool | RegkitError]]) -> None:
         for tag, outcome in found:
             if isinstance(outcome, RegkitError):
@@ -136,7 +143,7 @@ class RemovedTags:
                 self.session.report(TagKept(tag, "it was moved meanwhile"))
 
     def _look_again(self, before: Collection[str]) -> None:
-        """Find the tags of which the registry said that they are gone, and which it still lists; report the others."""
+        """Find the tags of which the registry said that they are gone, and which it still lists."""
         left = set(self.removed) & set(before)
         for _ in looks(self.session) if left else ():
             left &= set(self._repository.tags())
@@ -147,8 +154,6 @@ class RemovedTags:
             self.failed[tag] = Refused(
                 f"{self._repository.name}:{tag} was removed, says the registry, and still stands"
             )
-        for tag in self.removed:
-            self.session.report(TagRemoved(f"{self._repository.name}:{tag}"))
 
     def _put_back(self, before: Collection[str]) -> bool:
         """Push what was taken along, images before indexes, and set the tags that stood on it and stay.

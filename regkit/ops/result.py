@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A repository that has the release: every tag that stands on it, and those that stay where they were."""
+    """A repository that has the release: every tag that stands on it, and those that stay where they were.
+
+    It isn't `up` where it failed halfway: then only the tags stand that are named.
+    """
 
     image: Reference
     tags: tuple[str, ...]
     kept: tuple[str, ...]
+    up: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON object."""
-        return {"image": self.image.name, "tags": list(self.tags), "kept": list(self.kept)}
+        return {"image": self.image.name, "tags": list(self.tags), "kept": list(self.kept), "up": self.up}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ class PublishResult:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names to pull by, one for each repository."""
-        return tuple(f"{there.image.name}@{self.index.digest}" for there in self.destinations)
+        """The names to pull by, one for each repository where it's up; where it's up nowhere, of those with a tag."""
+        up = [there for there in self.destinations if there.up]
+        return tuple(f"{there.image.name}@{self.index.digest}" for there in up or self.destinations)
 
     @property
     def tagged_names(self) -> tuple[str, ...]:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 from semver import Version
 
-from regkit.config.spec import RegistryConfig
 from regkit.errors import (
-    AccessDenied,
+    Interrupted,
     NotFound,
     PartlyDone,
     Refused,
     RegkitError,
-    Unavailable,
     UsageError,
     VerificationFailed,
+    leave,
 )
 from regkit.events import TagKept
 from regkit.oci.digest import Digest
@@ -29,7 +28,6 @@ from regkit.ops.untag import Untagger
 from regkit.ops.versions import version_of
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
-from regkit.vendors.api import configured
 
 MANY = 10
 """How many failures a message names."""
@@ -52,19 +50,35 @@ def list_tags(session: Session, repository: Reference, *, sort: str = "", digest
     return _by_version(tags) if sort == "semver" else tags
 
 
+@dataclass(frozen=True, slots=True)
+class TagsSet:
+    """Tags of a repository that stand on a digest now."""
+
+    name: str
+    digest: Digest
+    tags: tuple[str, ...]
+
+
 def set_tags(session: Session, source: Reference, tags: Sequence[str]) -> Digest:
     """Put `tags`, in order, on what `source` names; each is read back.
 
-    Raise NotFound, and Refused where somebody else moved one at the same time; give the digest.
+    Raise NotFound, and Refused where somebody else moved one at the same time; give the digest. Where some stand on it
+    by the time that something is raised, the error's `done` is a TagsSet.
     """
     wanted = [check_tag(tag) for tag in dict.fromkeys(tags)]
     repository = Repository(session, source)
     manifest = repository.manifest(source.identifier)
     publication = Publication(session, repository, manifest, ())
     standing = each(repository.resolve, wanted)
-    lost = publication.tag((tag, there.digest if there else None) for tag, there in zip(wanted, standing, strict=True))
-    if lost is not None:
-        raise lost
+    moves = [(tag, there.digest if there else None) for tag, there in zip(wanted, standing, strict=True)]
+    try:
+        lost = publication.tag(moves)
+        if lost is not None:
+            raise lost
+    except (RegkitError, KeyboardInterrupt) as error:
+        if publication.tags:
+            leave(error, TagsSet(source.name, manifest.digest, publication.tags))
+        raise
     return manifest.digest
 
 
@@ -91,14 +105,14 @@ def remove_tags(
     removals: Iterable[Removal],
     *,
     force: bool = False,
-    registries: Mapping[str, RegistryConfig] | None = None,
 ) -> None:
     """Remove tags and nothing else, side by side: by the specification's way, the vendor's, or a proven stand-in.
 
     A registry that takes what the tag stood on along, and with it other tags, gets all of that back. Where only a tag
-    protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set. `registries`
-    says whose they are. What the vendor says is immutable is Refused before anything is removed. Raise Refused where
-    none could be removed, PartlyDone where some were, Unavailable where a vendor's API can't be asked now.
+    protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set.
+    What the vendor says is immutable is Refused before anything is removed. Raise Refused where
+    none could be removed, PartlyDone where some were, Unavailable where a vendor's API can't be asked now. Where some
+    were, the error's `done` has their Removals.
     """
     groups: dict[str, list[Removal]] = {}
     for removal in removals:
@@ -106,18 +120,25 @@ def remove_tags(
             session.report(TagKept(str(removal.reference.tag), "it isn't there"))
         else:
             groups.setdefault(removal.reference.name, []).append(removal)
-    done, failed = 0, dict[str, RegkitError]()
-    work = [_removing(session, group, registries or {}, force=force) for group in groups.values()]
+    failed: dict[str, RegkitError] = {}
+    work = [_removing(session, group, force=force) for group in groups.values()]
     for removing in work:
         _check_immutable(removing)
-    for removing in work:
-        try:
-            removing.run()
-        except (AccessDenied, Unavailable) as error:
-            failed[removing.untagger.repository.name] = error
-        done += len(removing.removed)
-        failed |= removing.failed
-    raise_failures(done, failed)
+    try:
+        for removing in work:
+            try:
+                removing.run()
+            except Interrupted:
+                raise
+            except RegkitError as error:
+                failed[removing.untagger.repository.name] = error
+            failed |= removing.failed
+        raise_failures(sum(len(removing.removed) for removing in work), failed)
+    except (RegkitError, KeyboardInterrupt) as error:
+        told = zip(groups.values(), work, strict=True)
+        done = tuple(each for group, removing in told for each in group if each.reference.tag in removing.removed)
+        leave(error, done or None)
+        raise
 
 
 def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
@@ -132,7 +153,7 @@ def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
         raise errors[0]
     if len(errors) == 1 and not done:
         raise errors[0]
-    messages = [error.message for error in errors]
+    messages = list(dict.fromkeys(error.message for error in errors))
     said = "; ".join(messages[:MANY]) + (f"; and {len(messages) - MANY} more" if len(messages) > MANY else "")
     if done:
         raise PartlyDone(f"{done} removed, {len(errors)} not: {said}", hint=errors[0].hint)
@@ -140,12 +161,8 @@ def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
     raise type(alike)(f"none was removed: {said}", hint=errors[0].hint)
 
 
-def _removing(
-    session: Session, group: Sequence[Removal], registries: Mapping[str, RegistryConfig], *, force: bool
-) -> RemovedTags:
-    reference = group[0].reference
-    vendor, api = configured(registries, reference.registry)
-    untagger = Untagger(session, reference, vendor=vendor, api=api)
+def _removing(session: Session, group: Sequence[Removal], *, force: bool) -> RemovedTags:
+    untagger = Untagger(session, group[0].reference)
     going = {str(each.reference.tag): each.digest for each in group if each.digest is not None}
     if not force:
         untagger.guard = TagGuard(untagger.repository, going).guard

@@ -123,16 +123,23 @@ def outcomes(ask: Callable[[Item], Result], wanted: Iterable[Item]) -> list[Resu
 
     Raise AccessDenied and Interrupted: those aren't about one item.
     """
+    return each(attempt(ask, (AccessDenied, Interrupted)), wanted, AT_ONCE)
 
-    def attempt(item: Item) -> Result | RegkitError:
+
+def attempt(
+    ask: Callable[[Item], Result], passing: tuple[type[RegkitError], ...] = (Interrupted,)
+) -> Callable[[Item], Result | RegkitError]:
+    """Give a function that does the same, and gives what goes wrong instead of raising it, but for what is passing."""
+
+    def attempted(item: Item) -> Result | RegkitError:
         try:
             return ask(item)
-        except (AccessDenied, Interrupted):
+        except passing:
             raise
         except RegkitError as error:
             return error
 
-    return each(attempt, wanted, AT_ONCE)
+    return attempted
 
 
 def ahead(work: Callable[[], Result]) -> Callable[[], Result]:
