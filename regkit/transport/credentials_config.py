@@ -41,11 +41,12 @@ class Config(NamedTuple):
     def parse(cls, text: bytes | str, origin: str) -> Config:
         """Read a document; raise UsageError where that can't be done: silence would mean anonymous access."""
         document = parse_document(text, origin)
-        auths = _object(document, "auths")
+        auths = _object(document, "auths", origin)
         keys = sorted(auths, key=lambda key: key == place(key))  # the exact spelling comes last, and wins
         found = {place(key): login for key in keys if (login := _login(auths[key], origin)) is not None}
-        helpers = {place(key): name for key, name in _object(document, "credHelpers").items() if isinstance(name, str)}
-        store = document.get("credsStore") if isinstance(document, dict) else None
+        named = _object(document, "credHelpers", origin)
+        helpers = {place(key): name for key, name in named.items() if isinstance(name, str)}
+        store = document.get("credsStore")
         hosts = dict.fromkeys(place(key).partition("/")[0] for key in (*auths, *helpers))
         return cls(
             origin,
@@ -82,12 +83,15 @@ class Config(NamedTuple):
         return None
 
 
-def parse_document(text: bytes | str, origin: str) -> Any:
-    """Read JSON; raise UsageError where it isn't."""
+def parse_document(text: bytes | str, origin: str) -> dict[str, Any]:
+    """Read a JSON object; raise UsageError where it isn't one."""
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         raise UsageError(f"{origin} isn't valid JSON", hint=_hint(origin)) from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{origin} holds something else than a configuration", hint=_hint(origin))
+    return document
 
 
 def key_of(host: str) -> str:
@@ -120,9 +124,11 @@ def read_file(path: Path) -> bytes | None:
     return data
 
 
-def _object(document: object, name: str) -> Mapping[str, Any]:
-    found = document.get(name) if isinstance(document, dict) else None
-    return found if isinstance(found, dict) else _EMPTY
+def _object(document: Mapping[str, Any], name: str, origin: str) -> Mapping[str, Any]:
+    found = document.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(f"{origin} has {name!r} that aren't an object", hint=_hint(origin))
+    return found or _EMPTY
 
 
 def _hint(origin: str) -> str:

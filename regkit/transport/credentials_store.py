@@ -78,10 +78,6 @@ def _change(path: Path, change: Callable[[_Document], None]) -> None:
             target = path.resolve()  # dotfiles are often links
             data = read_file(target)
             document = {} if data is None else parse_document(data, str(path))
-            if not isinstance(document, dict):
-                raise UsageError(
-                    f"{path} holds something else than a configuration", hint="fix it, or set DOCKER_CONFIG"
-                )
             change(document)
             _write(target, document)
     except OSError as error:

@@ -132,6 +132,24 @@ def test_a_broken_file_is_named(tmp_path: Path, document: str) -> None:
         Credentials.load({"DOCKER_CONFIG": str(tmp_path)})
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "something else than a configuration"),
+        ({"auths": []}, "'auths' that aren't an object"),
+        ({"credHelpers": "ecr-login"}, "'credHelpers' that aren't an object"),
+    ],
+)
+def test_what_holds_no_logins_where_they_stand_is_named(tmp_path: Path, document: object, said: str) -> None:
+    """So it is with crane, skopeo and oras: who wrote this meant a login, and isn't made anonymous."""
+    path = write(tmp_path, document)
+
+    with pytest.raises(UsageError, match=f"^{path} (holds|has) {said}$"):
+        Credentials.load({"DOCKER_CONFIG": str(tmp_path)})
+    with pytest.raises(UsageError, match=f"^DOCKER_AUTH_CONFIG (holds|has) {said}$"):
+        Credentials.load({"DOCKER_AUTH_CONFIG": path.read_text(), "HOME": str(tmp_path / "home")})
+
+
 @pytest.mark.parametrize("auth", ["!!!", "dXNlcg", "\u00e9", base64.b64encode(b"\xff\xfe:x").decode()])
 def test_broken_base64_is_named(tmp_path: Path, auth: str) -> None:
     """An `auth` that can't be read is an error that names the file, and not its content."""
@@ -173,7 +191,7 @@ def test_no_file_is_no_login(tmp_path: Path, missing: str) -> None:
     assert credentials.logins == {}
 
 
-@pytest.mark.parametrize("document", [[], {}, {"auths": None}, {"auths": []}, {"credsStore": "desktop"}])
+@pytest.mark.parametrize("document", [{}, {"auths": None}, {"credHelpers": None}, {"credsStore": "desktop"}])
 def test_a_file_without_logins(tmp_path: Path, document: object) -> None:
     """A configuration that holds other things holds no login."""
     write(tmp_path, document)
