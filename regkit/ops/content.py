@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UsageError
+from regkit.errors import ContentMismatch, NotFound, ProtocolError, Refused, UnexpectedStatus, UsageError
 from regkit.events import Note
 from regkit.files import cant_write, write_whole
 from regkit.oci import mediatype
@@ -57,8 +57,16 @@ def read_document(raw: bytes, media_type: str | None = None) -> Manifest:
 def put_manifest(session: Session, location: Location, manifest: Manifest) -> Digest:
     """Write a manifest's bytes under the tag that `location` names, or by digest where it names none.
 
-    Raise ContentMismatch, before anything is sent, where it names a digest that the bytes don't have.
+    Raise ContentMismatch, before anything is sent, where it names a digest that the bytes don't have; NotFound where
+    what the manifest lists isn't there.
     """
+    try:
+        _ = manifest.blobs, manifest.manifests, manifest.subject
+    except ProtocolError as error:
+        raise UsageError(
+            f"this can't be pushed: {error.message}",
+            hint="what a manifest names, it names by mediaType, digest and size",
+        ) from None
     tag, digest = _names(location)
     if digest is not None and Digest.of(manifest.raw, digest.algorithm) != digest:
         raise ContentMismatch(
@@ -67,7 +75,13 @@ def put_manifest(session: Session, location: Location, manifest: Manifest) -> Di
         )
     with location.open(session, create=True) as target:
         descriptor = Descriptor(manifest.media_type, digest or manifest.digest, len(manifest.raw))
-        target.push(descriptor, Bytes(manifest.raw), tag)
+        try:
+            target.push(descriptor, Bytes(manifest.raw), tag)
+        except (NotFound, UnexpectedStatus) as error:  # Docker's registry answers 400, others 404
+            if "MANIFEST_BLOB_UNKNOWN" not in error.message:
+                raise
+            hint = "what it lists comes first: `regkit blob put`, `regkit manifest put`, or `regkit copy` for all of it"
+            raise NotFound(error.message, hint=hint) from None
     return descriptor.digest
 
 

@@ -12,6 +12,7 @@ from regkit.ops.entries import Entry
 from regkit.targets.location import Location
 
 _OVERRIDE = re.compile(r",(?=(?:platform|os\.version|os\.features)=)")
+_STRANGER = re.compile(r",([A-Za-z][A-Za-z.]*)=[^/]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,18 @@ class IndexSource:
             if key in given or not value:
                 raise UsageError(f"{text!r} says {key} twice, or nothing for it", hint="write each once, with a value")
             given[key] = value
+        try:
+            location = Location.parse(name)
+        except UsageError:
+            if not (stranger := _STRANGER.search(name)):
+                raise
+            raise UsageError(
+                f"{text!r} says {stranger[1]!r}, which can't be said of an image",
+                hint="what can be said is platform=os/arch[/variant], os.version=V and os.features=A+B",
+            ) from None
         platform, features = given.get("platform"), given.get("os.features")
         return cls(
-            Location.parse(name),
+            location,
             Platform.parse(platform) if platform else None,
             given.get("os.version"),
             tuple(features.split("+")) if features else None,

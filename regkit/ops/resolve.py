@@ -52,8 +52,8 @@ def choose(name: str, index: Manifest, platform: Platform) -> Descriptor:
     for child in index.manifests:
         if child.platform is not None and child.platform.normalized == platform.normalized:
             return child
-    there = ", ".join(str(child.platform) for child in index.manifests if child.platform)
-    raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+    there = [str(child.platform) for child in index.manifests if child.platform and not child.platform.is_unknown]
+    raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {', '.join(there) or 'none with a platform'}")
 
 
 def images_meant(name: str, manifest: Manifest, platform: Platform | None) -> list[Descriptor]:

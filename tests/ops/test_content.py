@@ -109,6 +109,27 @@ def test_a_manifest_is_put_under_a_tag_or_by_its_digest(layout: Path) -> None:
         assert odd.digest in names.manifests
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"mediaType": mediatype.OCI_MANIFEST},
+        {"mediaType": mediatype.OCI_MANIFEST, "config": BLOB.to_json(), "layers": [{}]},
+        {"mediaType": mediatype.OCI_MANIFEST, "config": BLOB.to_json(), "subject": {"digest": "x"}},
+        {"mediaType": mediatype.OCI_INDEX, "manifests": {}},
+        {"mediaType": mediatype.OCI_INDEX, "manifests": [{"mediaType": "x", "digest": "sha256:1", "size": 1}]},
+    ],
+)
+def test_a_manifest_that_names_nothing_that_can_be_there(layout: Path, document: object) -> None:
+    """It's the caller's mistake, and found before anything is sent, to whatever place."""
+    manifest = read_document(canonical_json(document))
+    with serving() as served:
+        for place in (at(served, ":odd"), Location.parse(f"oci:{layout}:odd")):
+            with pytest.raises(UsageError, match="this can't be pushed"):
+                put_manifest(served.session, place, manifest)
+        assert served.writes == []
+    assert Layout(layout).resolve("odd") is None
+
+
 def test_a_manifest_in_a_layout(layout: Path) -> None:
     """A layout takes it just so; one that isn't there is begun, and so is an archive."""
     empty = Manifest(mediatype.OCI_INDEX, b'{"schemaVersion": 2, "manifests": []}')

@@ -199,6 +199,16 @@ def test_sources_that_cant_be_meant(text: str) -> None:
         IndexSource.parse(text)
 
 
+def test_what_cant_be_said_of_a_source_is_named(tmp_path: Path) -> None:
+    """A key that there isn't is no part of a name; a path may look like one."""
+    for name in ("a.test/b", f"a.test/b@{Digest.of(b'')}", "a.test/b:1"):
+        with pytest.raises(UsageError, match="says 'arch', which can't be said of an image"):
+            IndexSource.parse(f"{name},arch=arm64")
+    path = tmp_path / "a,arch=arm64"
+
+    assert IndexSource.parse(f"ocidir://{path},platform=linux/arm64").location.place == path
+
+
 def test_artifacts_have_no_platform_and_keep_their_type(place: Place, served: Served) -> None:
     """What isn't an image is listed with its artifact type, once however often it's named."""
     artifact = place.add_manifest("artifact", _artifact(place))

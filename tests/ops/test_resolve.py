@@ -41,8 +41,9 @@ def test_a_platform_of_an_index(layout: Path) -> None:
     with Session() as session:
         found = resolve(session, Location.parse(f"oci:{layout}:built"), Platform.parse("linux/arm64/v8"))
         alone = resolve(session, Location.parse(f"oci:{layout}@{arm64.digest}"), Platform.parse("linux/arm64"))
-        with pytest.raises(NotFound, match="has no image for linux/s390x"):
+        with pytest.raises(NotFound, match="has no image for linux/s390x") as caught:
             resolve(session, Location.parse(f"oci:{layout}:built"), Platform.parse("linux/s390x"))
+    assert caught.value.hint == "it has: linux/amd64, linux/arm64"  # what attests them is for no platform
 
     assert found == arm64
     assert alone.digest == arm64.digest
