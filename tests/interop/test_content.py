@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import canonical_json
 from tests.interop.test_access import SECRET, USER
-from tests.support.command import clean_environment, output_of, peer, regkit
+from tests.support.command import clean_environment, fails, output_of, peer, regkit
 from tests.support.layouts import make_layout
-from tests.support.registries import RunningRegistry, distribution
+from tests.support.registries import RunningRegistry, debian, distribution, embedded
 from tests.support.tokens import TokenService, token_service
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v6")
@@ -29,6 +30,11 @@ KIND = "application/vnd.example.note"
 @pytest.fixture
 def name(registry: RunningRegistry, tmp_path: Path) -> str:
     """Give the name of a release that skopeo pushed."""
+    return pushed(registry, tmp_path)
+
+
+def pushed(registry: RunningRegistry, tmp_path: Path) -> str:
+    """Have skopeo push a release; give its name."""
     make_layout(tmp_path / "layout", PLATFORMS, layers=2)
     name = f"{registry.host}/team/hello"
     copy = ("skopeo", "copy", "--all", "--dest-tls-verify=false")
@@ -105,9 +111,27 @@ def test_manifests_in_both_directions(name: str, tmp_path: Path) -> None:
     assert output_of(regkit("manifest", "get", f"{name}:theirs")) == theirs.read_text()
 
 
-@pytest.mark.parametrize("registry", ["distribution", "embedded"], indirect=True)
-def test_manifests_are_deleted(name: str) -> None:
+def test_a_manifest_whose_content_is_elsewhere(name: str, tmp_path: Path) -> None:
+    """Every registry refuses an index without its images; regkit says what has to come first, and ends with 5."""
+    (tmp_path / "index.json").write_text(output_of(peer("crane", "manifest", f"{name}:1")))
+
+    said = fails("manifest", "put", f"{name}-new:1", str(tmp_path / "index.json"), code=5)
+
+    assert "hint: what it lists comes first: " in said
+
+
+@pytest.fixture
+def deletes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningRegistry]:
+    """Give a registry that deletes, which 2.8 does where its configuration says so."""
+    kind = {"distribution": distribution, "debian": partial(debian, delete=True), "embedded": embedded}[request.param]
+    with kind(tmp_path / "deletes") as running:
+        yield running
+
+
+@pytest.mark.parametrize("deletes", ["distribution", "debian", "embedded"], indirect=True)
+def test_manifests_are_deleted(deletes: RunningRegistry, tmp_path: Path) -> None:
     """What regkit deletes is gone for crane, and the other way round; a registry's other tags stay."""
+    name = pushed(deletes, tmp_path)
     document = output_of(regkit("manifest", "get", f"{name}:1"))
     child = json.loads(document)["manifests"][0]["digest"]
     output_of(peer("crane", "tag", f"{name}@{child}", "amd64"))

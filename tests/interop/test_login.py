@@ -14,7 +14,7 @@ import pytest
 from tests.interop.test_access import HTPASSWD, SECRET, USER, assert_secret_is_in_none, context_of, log_in, publish
 from tests.support.command import clean_environment, output_of, regkit
 from tests.support.layouts import make_layout
-from tests.support.registries import RunningRegistry, distribution
+from tests.support.registries import RunningRegistry, debian, distribution
 
 HELPER = """#!/bin/sh
 read -r given
@@ -28,12 +28,13 @@ esac
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[RunningRegistry]:
-    """Give a registry that lets one user in, and holds one image."""
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningRegistry]:
+    """Give a registry that lets one user in, and holds one image: distribution v3, unless a test asks for both."""
     path = tmp_path / "htpasswd"
     path.write_text(HTPASSWD)
     auth = {"auth": {"htpasswd": {"realm": "tests", "path": str(path)}}}
-    with distribution(tmp_path / "registry", extra_config=auth) as running:
+    kind = {"distribution": distribution, "debian": debian}[getattr(request, "param", "distribution")]
+    with kind(tmp_path / "registry", extra_config=auth) as running:
         make_layout(tmp_path / "layout")
         log_in(tmp_path, running.host)
         output_of(regkit(*publish(tmp_path, f"{running.host}/app"), home=tmp_path))
@@ -111,9 +112,11 @@ def with_helper(home: Path, registry: RunningRegistry, key: str) -> dict[str, st
     return {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
+on_both = pytest.mark.parametrize("registry", ["distribution", "debian"], indirect=True)
 every_tool = pytest.mark.parametrize("tool", ["crane", "skopeo", "oras"])
 
 
+@on_both
 @pytest.mark.parametrize("tool", ["crane", "skopeo", "oras", "regctl"])
 def test_a_peer_uses_what_regkit_keeps(registry: RunningRegistry, home: Path, tool: str) -> None:
     """Before the login the peer is kept out, after it let in, and after the logout kept out again."""
@@ -137,6 +140,7 @@ def test_a_wrong_password_is_not_kept(registry: RunningRegistry, home: Path) -> 
     assert not (home / ".docker").exists()
 
 
+@on_both
 @every_tool
 def test_regkit_uses_what_a_peer_keeps(registry: RunningRegistry, home: Path, tool: str) -> None:
     """Whatever the peer writes, regkit finds, and says where."""

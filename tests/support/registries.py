@@ -164,9 +164,11 @@ def distribution(
     return _distribution("distribution", "registry", root, extra_config or {}, delete)
 
 
-def debian(root: Path, *, delete: bool = False) -> AbstractContextManager[RunningRegistry]:
+def debian(
+    root: Path, *, extra_config: Mapping[str, Any] | None = None, delete: bool = False
+) -> AbstractContextManager[RunningRegistry]:
     """Run Debian's docker-registry 2.8, which has deletes switched off unless asked for."""
-    return _distribution("debian", "docker-registry", root, {}, delete)
+    return _distribution("debian", "docker-registry", root, extra_config or {}, delete)
 
 
 def embedded(root: Path, *options: str) -> AbstractContextManager[RunningRegistry]:
