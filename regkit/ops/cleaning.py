@@ -27,11 +27,11 @@ Choose = Callable[[Sequence[Tagged]], Mapping[str, Verdict]]
 
 
 class Cleaning:
-    """One repository that is to be cleaned; `vendor` and `api` are what a user says of its registry."""
+    """One repository that is to be cleaned; whose its registry is, is as the session's configuration says."""
 
-    def __init__(self, session: Session, image: Reference, *, vendor: str = "", api: str = "") -> None:
+    def __init__(self, session: Session, image: Reference) -> None:
         self.session, self.image = session, image
-        self.untagger = Untagger(session, image, vendor=vendor, api=api)
+        self.untagger = Untagger(session, image)
         self.repository: Repository = self.untagger.repository
         self._has_referrers: bool | None = None
 

@@ -40,16 +40,16 @@ class Guard:
 class Untagger:
     """Removes tags of a repository; the first one shows the way, the others follow, and threads may share it.
 
-    `vendor` and `api` are what a user says of the registry, "" for nothing. Without a `guard` nothing is asked for.
+    Whose the registry is, and where its API, is as the session's configuration says. Without a `guard` nothing is asked
+    for.
     """
 
-    def __init__(
-        self, session: Session, reference: Reference, *, vendor: str = "", api: str = "", guard: Guard | None = None
-    ) -> None:
+    def __init__(self, session: Session, reference: Reference, *, guard: Guard | None = None) -> None:
+        vendor, self._api = configured(session.registries, reference.registry)
         self.repository = Repository(session, reference)
         self.row: Capabilities | None = recognise(session, reference.registry, vendor)
         self.guard = guard
-        self._session, self._reference, self._api = session, reference, api
+        self._session, self._reference = session, reference
         self._stand_ins = StandIns(session, self.repository)
         self._opened: VendorApi | None = None
         self._way: Untag | None = None
@@ -186,11 +186,7 @@ def _readable(manifest: Manifest | None) -> Manifest:
 
 
 def by_vendor(session: Session, reference: Reference) -> Untagger | None:
-    """Give what removes tags by the API of the vendor that has a repository; None where there is none.
-
-    Whose it is, and where its API, is as the session's configuration says.
-    """
-    vendor, api = configured(session.registries, reference.registry)
-    untagger = Untagger(session, reference, vendor=vendor, api=api)
+    """Give what removes tags by the API of the vendor that has a repository; None where there is none."""
+    untagger = Untagger(session, reference)
     ways = untagger.row.untag if untagger.row else ()
     return untagger if Untag.API in ways or Untag.VERSION in ways else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regkit.config.spec import CleanupConfig
+from regkit.config.spec import CleanupConfig, RegistryConfig
 from regkit.devregistry.server import running
 from regkit.errors import Unavailable
 from regkit.events import Note
@@ -67,7 +67,9 @@ class Stage:
         return dict(self.place.tags[APP])
 
     def cleaning(self, **said: str) -> Cleaning:
-        return Cleaning(self.session, self.image, **said)
+        host = self.image.registry
+        self.session.registries = {host: RegistryConfig(host, **said)}  # type: ignore[arg-type]
+        return Cleaning(self.session, self.image)
 
     def plan(self, *policies: CleanupConfig) -> CleanupPlan:
         return self.cleaning().plan(policies, NOW)

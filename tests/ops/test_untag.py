@@ -73,10 +73,10 @@ class Stage:
     def remove(self, *tags: str, force: bool = False, **said: str) -> None:
         """Remove tags, with what a configuration says of the registry."""
         references = [Reference.parse(f"{self.host}/{APP}:{tag}") for tag in tags]
-        registries = {self.host: RegistryConfig(self.host, **said)} if said else None  # type: ignore[arg-type]
+        self.session.registries = {self.host: RegistryConfig(self.host, **said)}  # type: ignore[arg-type]
         removals = plan_removal(self.session, references)
         self.asked.requests.clear()
-        remove_tags(self.session, removals, force=force, registries=registries)
+        remove_tags(self.session, removals, force=force)
 
     @property
     def tags(self) -> dict[str, Digest]:
