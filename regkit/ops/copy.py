@@ -179,8 +179,8 @@ class _Copy:
                 self._session, self._destination, namings, written, ordered=False, keeping=self._spec.no_clobber
             )
         except (RegkitError, KeyboardInterrupt) as error:
-            if written and isinstance(self._destination, Repository):  # other places take all names at the end, or none
-                stand = tuple(outcome for outcome in made.outcomes if outcome.kept or outcome.tag in written)
+            stand = tuple(outcome for outcome in made.outcomes if outcome.kept or outcome.tag in written)
+            if stand and isinstance(self._destination, Repository):  # other places take all names at the end, or none
                 leave(error, made._replace(outcomes=stand, partly=True))
             raise
         outcomes = (self._left(str(o.tag), taken[str(o.tag)]) if o.tag in taken else o for o in made.outcomes)
