@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import commit, git, output_of, peer, regkit
+from tests.support.proxy import proxy
 from tests.support.registries import RunningRegistry, distribution
 
 PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v6")
@@ -80,6 +81,32 @@ def test_by_digest(registry: RunningRegistry, hello: Path, builder: str, tmp_pat
             assert name in lines
             assert record["platform"].startswith(platform_of(name))
     assert len(lines) == 2 * len(PLATFORMS)
+
+
+def test_what_is_up_is_told_where_the_rest_fails(
+    registry: RunningRegistry, hello: Path, builder: str, tmp_path: Path
+) -> None:
+    """A platform's tag, or the second repository, fails: 75; the document and the records say what stands where."""
+    with proxy(registry.host) as between:
+        images = [f"{between.host}/{name}" for name in ("one", "two")]
+        named = [word for image in images for word in ("--image", image)]
+        command = ("build", hello, *ASKED, "--commit", COMMIT, "--push", "--format", "json", "--digest-dir")
+        between.answer("PUT", f"one/manifests/{TAGS[1]}$", 503, {"Retry-After": "0"}, times=1000)
+        part = regkit(*command, tmp_path / "part", *named[:2], env={"BUILDKIT_HOST": builder})
+        between.answer("POST", "two/blobs", 503, {"Retry-After": "0"}, times=1000)
+        between.answer("PUT", "two/manifests", 503, {"Retry-After": "0"}, times=1000)
+        half = regkit(*command, tmp_path / "half", *named, env={"BUILDKIT_HOST": builder})
+
+    stand = registry.tags("one")
+    assert stand == sorted((TAGS[0], TAGS[2]))
+    for done, directory in ((part, tmp_path / "part"), (half, tmp_path / "half")):
+        assert done.returncode == 75, done.stderr
+        told = json.loads(done.stdout)["platforms"]
+        assert told == sorted(records(directory).values(), key=lambda each: PLATFORMS.index(each["platform"]))
+        assert {record["tag"] for record in told} == {*stand, None}
+        assert all(record["images"] == images[:1] for record in told)
+        for record in told:
+            manifest(f"{images[0].replace(between.host, registry.host)}@{record['descriptor']['digest']}")
 
 
 def test_layout_and_archive(hello: Path, builder: str, tmp_path: Path) -> None:
