@@ -10,9 +10,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -29,6 +27,7 @@ from regkit.oci.platform import parse_platforms
 from regkit.protocol.auth import Login
 from regkit.transport.credentials_store import lend
 from tests.build.conftest import MakeContext, spec_of
+from tests.support.servers import Handler, listening
 
 SH = '"/busybox", "sh", "-c"'
 
@@ -164,25 +163,21 @@ def test_failure_without_a_word_is_told() -> None:
     assert error.message.endswith("failed: buildctl ended without a reason")
 
 
-class Registry(BaseHTTPRequestHandler):
+class Registry(Handler):
     """A registry that is empty, and asks for a login below /v2/locked/."""
 
     seen: list[str]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's names
         authorization = self.headers.get("Authorization", "")
         self.seen.append(authorization)
         locked = "/locked/" in self.path and not authorization
-        self.send_response(401 if locked else 404)
         if locked:
-            self.send_header("WWW-Authenticate", 'Basic realm="here"')
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+            self.answer(401, b"", {"WWW-Authenticate": 'Basic realm="here"'})
+        else:
+            self.answer(404, b"", {})
 
     do_HEAD = do_GET  # noqa: N815 - http.server's names
-
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
 
 
 @pytest.fixture
@@ -196,12 +191,8 @@ def registry() -> Iterator[tuple[str, list[str]]]:
 def serve(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[str]]]:
     """Run such a registry, in https where there is a context for it."""
     seen: list[str] = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Registry,), {"seen": seen})) as server:
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}", seen
-        server.shutdown()
+    with listening(type("Handler", (Registry,), {"seen": seen}), tls) as host:
+        yield host, seen
 
 
 def test_base_image_that_does_not_exist_is_named(

@@ -6,10 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import bcrypt
 import pytest
@@ -23,6 +20,7 @@ from regkit.targets.layout import Layout
 from tests.support.command import output_of, peer, regkit
 from tests.support.layouts import make_layout
 from tests.support.registries import RunningRegistry, debian, distribution, embedded
+from tests.support.servers import Handler, listening
 
 ASKED = ("--platform", "linux/amd64,linux/arm64", "--version", "v1.0.0")
 Run = Callable[..., tuple[int, str]]
@@ -147,20 +145,13 @@ def test_an_index_that_tells_no_platforms(run: Run, tmp_path: Path) -> None:
     assert "can't be used for" in left[1]
 
 
-def test_what_is_no_manifest_at_all(run: Run, tmp_path: Path) -> None:
+def test_what_is_no_manifest_at_all(run: Run) -> None:
     """A server that is no registry, and sends something else, is named with the image."""
-    path = tmp_path / "web" / "v2" / "a" / "manifests" / "1"
-    path.parent.mkdir(parents=True)
-    path.write_text("Welcome!")
-    handler = partial(Quiet, directory=str(tmp_path / "web"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        name = f"127.0.0.1:{server.server_port}/a:1"
-        code, said = run(f"FROM {name}\n")
-        server.shutdown()
+    with listening(Welcoming) as host:
+        code, said = run(f"FROM {host}/a:1\n")
 
     assert code == 6
-    assert f"the base image {name} can't be read: " in said
+    assert f"the base image {host}/a:1 can't be read: " in said
     assert "--no-preflight" in said
 
 
@@ -207,9 +198,13 @@ def test_an_index_whose_child_is_gone(run: Run, tmp_path: Path) -> None:
     assert f"lists an image for linux/arm64 that isn't there: {lost.digest} ({lost.media_type})" in said
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+class Welcoming(Handler):
+    """A server of web pages."""
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's names
+        self.answer(200, b"Welcome!", {"Content-Type": "text/html"})
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's names
 
 
 @contextmanager
