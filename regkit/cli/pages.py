@@ -106,16 +106,16 @@ def place_of(config: Config, image: Reference, provider: str | None = None, api:
     """
     from regkit.oci.reference import Reference
     from regkit.ops.readme import Place
+    from regkit.vendors.api import configured
     from regkit.vendors.find import by_host
 
-    registry = config.registries.get(image.registry)
+    vendor, address = configured(config.registries, image.registry)
+    vendor, address = provider or vendor, api or address
     said = config.readme
-    vendor = provider or (registry.vendor if registry else None)
-    address = api or (registry.api if registry else None)
     if said is not None:
         row = by_host(image.registry)
         listed = not said.images or image in map(Reference.parse_name, said.images)
         of_said = listed and (said.provider is None or row is None or row.name == said.provider)
-        vendor = vendor or (said.provider if of_said else None)
-        address = address or (said.api if of_said else None)
-    return Place(image, vendor or "", address or "")
+        vendor = vendor or (said.provider if of_said else None) or ""
+        address = address or (said.api if of_said else None) or ""
+    return Place(image, vendor, address)
