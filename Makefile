@@ -35,7 +35,7 @@ bench:  ## measure the client against its peers; ARGS="push-far" measures that r
 	@tools/setup.sh python build test bench hello
 	$(bin)/python -m tests.bench $(ARGS)
 
-docs:   ## generate the references of commands, events and registries, and the conformance summary
+docs:   ## generate the references of commands, events, Python names and registries, and the conformance summary
 	@tools/setup.sh python test
 	$(bin)/python docs/generate.py
 	$(bin)/python docs/registries.py
