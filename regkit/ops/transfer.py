@@ -11,6 +11,7 @@ from regkit.ops.presence import absent_from
 from regkit.ops.tasks import AT_ONCE, Lanes, each, each_in_lanes
 from regkit.protocol.flow import Bytes
 from regkit.targets.counted import CountedSource
+from regkit.targets.local import LocalTarget
 from regkit.targets.target import Target
 from regkit.transport.session import Session
 
@@ -26,12 +27,21 @@ class Transfer:
         self._source, self._destination = source, destination
 
     def absent(self, nodes: Sequence[Node]) -> list[Node]:
-        """Ask for every manifest: a registry may have lost a child of an index that it keeps."""
+        """Ask for every manifest: a registry may have lost a child of an index that it keeps.
+
+        An image in a layout or an archive is also absent while one of its blobs is: nothing keeps these together there.
+        """
         if self._new:
             return list(nodes)
         descriptors = [node.descriptor for node in nodes]
         absent = {d.digest for d in absent_from(self._destination, descriptors, self._session.report, AT_ONCE)}
-        return [node for node in nodes if node.descriptor.digest in absent]
+        return [node for node in nodes if node.descriptor.digest in absent or self._lacks_a_blob(node)]
+
+    def _lacks_a_blob(self, node: Node) -> bool:
+        here = self._destination
+        return isinstance(here, LocalTarget) and any(
+            not here.exists(blob) for blob in node.blobs if not blob.extra.get("urls")
+        )
 
     def blobs_of(self, nodes: Iterable[Node]) -> list[Descriptor]:
         """Give every blob once; one with URLs of its own only where the source has it (image-spec, descriptor.md)."""

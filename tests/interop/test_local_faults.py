@@ -174,3 +174,14 @@ def test_many_that_write_into_one_layout(work: Path) -> None:
 
 def digest_of(place: str, work: Path) -> str:
     return output_of(regkit("resolve", place, cwd=work)).strip().partition("@")[2]
+
+
+def test_a_layout_that_lost_content(work: Path) -> None:
+    """Nothing keeps an image and its blobs together there: what was lost is copied once more when one asks for it."""
+    for path in list((work / "there/blobs/sha256").iterdir()):
+        data = path.read_bytes()
+        path.unlink()
+        assert regkit("verify", PLACES["ocidir"], cwd=work).returncode in (5, 7)
+        output_of(regkit("copy", "--force-recursive", "oci-archive:there.tar", PLACES["ocidir"], cwd=work))
+        output_of(regkit("verify", PLACES["ocidir"], cwd=work))
+        assert path.read_bytes() == data
