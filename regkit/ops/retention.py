@@ -92,9 +92,14 @@ def _newest(count: int, tags: Sequence[Tagged], kept: dict[str, str], lets_go: d
         elif each.digest not in made:
             kept[each.tag] = "its age isn't known"
         elif bar is not None and made[each.digest] >= bar:
-            kept[each.tag] = f"one of the {count} newest images"
+            kept[each.tag] = _one_of(count, "newest image")
         else:
-            lets_go[each.tag].append(f"not one of the {count} newest images")
+            lets_go[each.tag].append(f"not {_one_of(count, 'newest image')}")
+
+
+def _one_of(count: int, what: str) -> str:
+    """Name what is kept so many of: `the newest image`, `one of the 3 newest images`."""
+    return f"the {what}" if count == 1 else f"one of the {count} {what}s"
 
 
 def _highest(count: int, tags: Sequence[Tagged], kept: dict[str, str], lets_go: dict[str, list[str]]) -> None:
@@ -111,16 +116,16 @@ def _highest(count: int, tags: Sequence[Tagged], kept: dict[str, str], lets_go: 
         if version is None:
             continue
         if not version.prerelease and _plain(version) in high:
-            kept[each.tag] = f"one of the {count} highest versions"
+            kept[each.tag] = _one_of(count, "highest version")
         elif version.prerelease and count and (not finals or version > finals[0]):
             kept[each.tag] = "a pre-release of a version to come"
         else:
-            lets_go[each.tag].append(f"not one of the {count} highest versions")
+            lets_go[each.tag].append(f"not {_one_of(count, 'highest version')}")
             leaving[each.digest] = each.tag
     for each in tags:
         if each.tag not in versions and _ALIAS.fullmatch(each.tag) and each.digest in leaving:
             lets_go[each.tag].append(
-                f"it stands on {leaving[each.digest]}, which is not one of the {count} highest versions"
+                f"it stands on {leaving[each.digest]}, which is not {_one_of(count, 'highest version')}"
             )
 
 
