@@ -109,10 +109,10 @@ def remove_tags(
     """Remove tags and nothing else, side by side: by the specification's way, the vendor's, or a proven stand-in.
 
     A registry that takes what the tag stood on along, and with it other tags, gets all of that back. Where only a tag
-    protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set. What the vendor
-    says is immutable is Refused before anything is removed. Raise Refused where none could be removed, PartlyDone where
-    some were, Unavailable where a vendor's API can't be asked now. Where some were, the error's `done` has their
-    Removals.
+    protects an image that something else needs, as on distribution 2.x, it stays, unless `force` is set. What the
+    vendor says is immutable is Refused before anything is removed. Raise Refused where none could be removed,
+    PartlyDone where some were, Unavailable where a vendor's API can't be asked now. Where some were, the error's `done`
+    has their Removals.
     """
     groups: dict[str, list[Removal]] = {}
     for removal in removals:
