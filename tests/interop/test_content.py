@@ -16,10 +16,11 @@ from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
 from regkit.oci.digest import Digest
 from regkit.oci.manifest import canonical_json
+from tests.conftest import KINDS
 from tests.interop.test_access import SECRET, USER
 from tests.support.command import clean_environment, fails, output_of, peer, regkit
 from tests.support.layouts import make_layout
-from tests.support.registries import RunningRegistry, debian, distribution, embedded
+from tests.support.registries import RunningRegistry, debian, distribution
 from tests.support.tokens import TokenService, token_service
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v6")
@@ -123,8 +124,8 @@ def test_a_manifest_whose_content_is_elsewhere(name: str, tmp_path: Path) -> Non
 @pytest.fixture
 def deletes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningRegistry]:
     """Give a registry that deletes, which 2.8 does where its configuration says so."""
-    kind = {"distribution": distribution, "debian": partial(debian, delete=True), "embedded": embedded}[request.param]
-    with kind(tmp_path / "deletes") as running:
+    kinds = {**KINDS, "debian": partial(debian, delete=True)}
+    with kinds[request.param](tmp_path / "deletes") as running:
         yield running
 
 
