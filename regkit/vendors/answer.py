@@ -41,6 +41,12 @@ def one_dialect(response: Response) -> Response:
     return replace(response, status=status, headers={**headers, "retry-after": asked})
 
 
+_ABSENT = (
+    'does the repository exist there? if that host is another vendor\'s, say whose: vendor in [registry."HOST"], '
+    "or --provider of regkit readme"
+)
+
+
 def expect(response: Response, *statuses: int, what: str, scope: str = "") -> Response:
     """Give the answer back if its status is one of `statuses`; else raise what it means.
 
@@ -61,7 +67,7 @@ def expect(response: Response, *statuses: int, what: str, scope: str = "") -> Re
     if response.status in (401, 403):
         raise AccessDenied(message, hint=scope or None)
     if response.status in (404, 410):
-        raise NotFound(message)
+        raise NotFound(message, hint=_ABSENT)
     if response.status in (408, 429) or response.status >= 500:
         raise Unavailable(message, hint=_when(response.headers.get("retry-after", "")))
     raise UnexpectedStatus(message, status=response.status)

@@ -80,6 +80,7 @@ def test_what_a_status_means(status: int, kind: type[RegkitError]) -> None:
     with pytest.raises(kind, match=rf"^can't do it: api\.test answered {status}.* \(because\)$") as caught:
         expect(answer(status, {"message": "because"}), 200, what="do it", scope="more")
     assert (caught.value.hint == "more") == (kind is AccessDenied)
+    assert ("--provider" in str(caught.value.hint)) == (kind is NotFound)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 412, 422])
