@@ -124,8 +124,8 @@ def test_a_manifest_whose_content_is_elsewhere(name: str, tmp_path: Path) -> Non
 @pytest.fixture
 def deletes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningRegistry]:
     """Give a registry that deletes, which 2.8 does where its configuration says so."""
-    kinds = {**KINDS, "debian": partial(debian, delete=True)}
-    with kinds[request.param](tmp_path / "deletes") as running:
+    start = partial(debian, delete=True) if request.param == "debian" else KINDS[request.param]
+    with start(tmp_path / "deletes") as running:
         yield running
 
 
