@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regkit.cli.confirm import confirm
+from regkit.cli.declared import read_as
 from regkit.cli.options import Format, ListFormat, globals_of
 from regkit.cli.output import table, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
-    from regkit.config.kinds import Read
     from regkit.config.spec import CleanupConfig, Config
     from regkit.oci.reference import Reference
     from regkit.ops.cleaning import Cleaning
     from regkit.ops.cleanup import Cleaned
     from regkit.ops.cleanup_plan import CleanupPlan
     from regkit.transport.session import Session
-
-T = TypeVar("T")
 
 PENDING = 3
 
@@ -206,8 +204,8 @@ def _work(
     if rules and not images:
         raise UsageError("no repository is named", hint="name one: regkit cleanup plan REPOSITORY --keep 5")
     if rules:
-        age = None if older_than is None else _read("--older-than", kinds.age, older_than)
-        expression = None if match is None else _read("--match", kinds.expression, match)
+        age = None if older_than is None else read_as("--older-than", kinds.age, older_than)
+        expression = None if match is None else read_as("--match", kinds.expression, match)
         policy = CleanupConfig("the command line", (), expression, keep, keep_semver, age, untagged)
         return {image: [policy] for image in dict.fromkeys(images)}
     chosen = _configured(globals_of(ctx).config(), names or [])
@@ -217,19 +215,6 @@ def _work(
     if not work:
         raise UsageError("no repository is named", hint="name one, or write image = … in [cleanup.NAME]")
     return work
-
-
-def _read(option: str, kind: Read[T], text: str) -> T:
-    """Read an option as the configuration's key of that name is."""
-    from regkit.config.table import Wrong
-    from regkit.errors import UsageError
-
-    try:
-        return kind(text, Path())
-    except Wrong as wrong:
-        raise UsageError(f"{option} isn't {wrong}: {text[:80]!r}") from None
-    except UsageError as error:
-        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
 
 
 def _configured(config: Config, names: list[str]) -> list[CleanupConfig]:

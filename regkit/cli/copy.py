@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.declared import Attesting, KeepOrStrip
+from regkit.cli.declared import Attesting, KeepOrStrip, read_as
 from regkit.cli.options import Format, globals_of
 from regkit.cli.output import human_size, telling, write_json, write_lines
 
@@ -40,6 +40,14 @@ def copy(
     all_tags: Annotated[
         bool, typer.Option("--all-tags", "-a", envvar="REGKIT_ALL_TAGS", help="Every tag of SRC, under its own name.")
     ] = False,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGKIT_COPY_MATCH",
+            metavar="RE",
+            help="Of all tags, only those that this expression matches as a whole.",
+        ),
+    ] = None,
     no_clobber: Annotated[
         bool, typer.Option("--no-clobber", "-n", envvar="REGKIT_NO_CLOBBER", help="Keep tags that exist.")
     ] = False,
@@ -72,6 +80,7 @@ def copy(
         no_clobber=no_clobber,
         force=force,
         strip_attestations=attestations is Attesting.strip,
+        match=None if match is None else _expression(match),
     )
 
     def tell(result: CopyResult) -> None:
@@ -83,6 +92,12 @@ def copy(
     with telling(tell), globals_of(ctx).session() as session:
         result = act(session, spec, dry_run=dry_run)
     tell(result)
+
+
+def _expression(match: str) -> str:
+    from regkit.config.kinds import expression
+
+    return read_as("--match", expression, match)
 
 
 def _plan(result: CopyResult) -> Iterator[str]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from regkit.config.kinds import Read
+
+T = TypeVar("T")
 
 
 class Attesting(Enum):
@@ -22,6 +28,19 @@ def read_commit(text: str) -> str:
 
         short_commit(text)
     return text
+
+
+def read_as(option: str, kind: Read[T], text: str) -> T:
+    """Read an option as the configuration's key of that name is; raise UsageError for what can't be."""
+    from regkit.config.table import Wrong
+    from regkit.errors import UsageError
+
+    try:
+        return kind(text, Path())
+    except Wrong as wrong:
+        raise UsageError(f"{option} isn't {wrong}: {text[:80]!r}") from None
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from None
 
 
 Images = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _BLOBS = 4
 class CopySpec(NamedTuple):
     """What is copied, and how: what `source` names, with `all_tags` all that has a tag.
 
+    Of all tags only those go along that the regular expression `match` matches as a whole, where there is one.
     Of an index only the images for `platforms` go along, where any are named, with `strip_attestations` without what
     attests them: it is another index then, with another digest. `referrers` takes along what refers to any of it.
     `no_clobber` leaves tags alone that stand on something else; `force` asks for all content, also where the tag stands
@@ -45,6 +47,7 @@ class CopySpec(NamedTuple):
     no_clobber: bool = False
     force: bool = False
     strip_attestations: bool = False
+    match: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -97,6 +100,8 @@ def copy(session: Session, spec: CopySpec, *, dry_run: bool = False) -> CopyResu
     asked for. Raise NotFound where the source lacks something, UsageError, Refused for what can't be copied. Where tags
     of a repository were written by the time that something is raised, the error's `done` is a CopyResult with those.
     """
+    if spec.match is not None:
+        _check_match(spec, spec.match)
     with ExitStack() as stack:
         source = stack.enter_context(spec.source.open(session))
         destination = spec.destination.open(session, create=True)
@@ -218,7 +223,8 @@ class _Copy:
             raise NotFound(
                 f"{place_name(spec.source)} has no tags", hint="it doesn't exist, or nothing is tagged in it"
             )
-        return [_Wish(tag, as_name(spec.destination, tag)) for tag in tags]
+        chosen = tags if spec.match is None else _matching(spec, tags)
+        return [_Wish(tag, as_name(spec.destination, tag)) for tag in chosen]
 
     def _standing(self, wishes: Sequence[_Wish], there: Sequence[str] | None) -> dict[str, Digest]:
         """Tell where the tags that are to be written stand at the destination, whose tags may be known."""
@@ -274,6 +280,31 @@ class _Copy:
                     f"{self._spec.destination} names a digest, but what is to be copied is {node.descriptor.digest}",
                     hint="leave the digest out, or name a tag",
                 )
+
+
+def _check_match(spec: CopySpec, expression: str) -> None:
+    """Raise UsageError where there is nothing to choose from, or by nothing that can be read."""
+    if not spec.all_tags:
+        raise UsageError(
+            "--match chooses among all tags, and only what SRC names is to be copied", hint="add --all-tags"
+        )
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise UsageError(f"not a regular expression: {error}: {expression[:80]!r}") from None
+
+
+def _matching(spec: CopySpec, tags: Sequence[str]) -> list[str]:
+    """Choose the tags that match; raise NotFound where there are none."""
+    from regkit.ops.retention import matches
+
+    chosen = [tag for tag in tags if matches(spec, tag)]
+    if not chosen:
+        raise NotFound(
+            f"{place_name(spec.source)} has no tag that matches {spec.match!r}",
+            hint=f"the expression has to match a whole tag, as {tags[0]!r}",
+        )
+    return chosen
 
 
 def _images(roots: Sequence[Node]) -> set[Digest]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from semver import Version
 
@@ -28,6 +29,14 @@ class Tagged:
     created: datetime | None = None
 
 
+class Chooser(Protocol):
+    """What chooses tags by a regular expression, all tags where there is none."""
+
+    @property
+    def match(self) -> str | None:
+        """The expression."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a tag goes, and why (not)."""
@@ -36,9 +45,9 @@ class Verdict:
     reason: str
 
 
-def matches(policy: CleanupConfig, tag: str) -> bool:
-    """Tell whether a policy is for a tag: its expression has to match all of it."""
-    return policy.match is None or re.fullmatch(policy.match, tag) is not None
+def matches(chooser: Chooser, tag: str) -> bool:
+    """Tell whether a policy, or what else chooses so, is for a tag: its expression has to match all of it."""
+    return chooser.match is None or re.fullmatch(chooser.match, tag) is not None
 
 
 def wants_age(policy: CleanupConfig) -> bool:

@@ -40,6 +40,32 @@ def test_all_tags_have_a_line_each(built: Path, served: Served) -> None:
     assert shown.splitlines() == [f"{served.host}/b:{tag}@{digest}" for tag in ("1", "2")]
 
 
+def test_match_chooses_among_all_tags(built: Path, served: Served) -> None:
+    """As cleanup's --match does, also from its own variable; alone, or where nothing matches, it copies nothing."""
+    for tag in ("1", "1.2", "pr-1"):
+        output_of(regkit("copy", f"oci:{built}", f"{served.host}/a:{tag}"))
+    there = f"{served.host}/b"
+    command = ("copy", "--all-tags", f"{served.host}/a", there)
+
+    shown = output_of(regkit(*command, "--dry-run", env={"REGKIT_COPY_MATCH": "pr-.*"})).splitlines()
+    assert [line.split()[1] for line in shown if line.startswith("tag ")] == ["pr-1"]
+    assert output_of(regkit(*command, "--match", "pr-.*")).startswith(f"{there}@sha256:")
+    assert list(served.tags("b")) == ["pr-1"]
+    written = list(served.writes)
+
+    assert "hint: add --all-tags" in fails("copy", f"{served.host}/a:1", there, "--match", "1", code=2)
+    assert "has no tag that matches 'pr'" in fails(*command, "--match", "pr", code=5)
+    assert served.writes == written
+
+
+@pytest.mark.parametrize("expression", ["(", " "])
+def test_a_match_that_is_none_is_told_as_cleanup_tells_it(served: Served, expression: str) -> None:
+    """The same sentence and the same hint."""
+    copied = fails("copy", "-a", f"{served.host}/a", f"{served.host}/b", "--match", expression, code=2)
+
+    assert copied == fails("cleanup", "plan", f"{served.host}/a", "--keep", "0", "--match", expression, code=2)
+
+
 def test_json_says_what_became_of_each_tag(built: Path, served: Served) -> None:
     """One document with a schema: the tags, and the content that wasn't there."""
     arguments = ("copy", f"oci:{built}", f"{served.host}/a:1", "--platform", "linux/arm64", "--format", "json")

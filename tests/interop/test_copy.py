@@ -207,6 +207,23 @@ def test_all_tags_as_crane_copies_them(pair: Pair) -> None:
     assert {digest_of(f"{by_regkit}:{tag}") for tag in ("1", "1.0", "latest")} == {pair.digest}
 
 
+def test_match_copies_what_skopeos_tag_regex_does(pair: Pair, tmp_path: Path) -> None:
+    """The tags are those of `skopeo sync` with `images-by-tag-regex`, whose expressions need the anchors."""
+    source, there = f"{pair.new.host}/series", f"{pair.new.host}/matched/series"
+    for tag in ("1", "1.0", "1.1", "v1.1", "1.1-rc.1", "latest"):
+        output_of(regkit("copy", f"ocidir://{pair.layout}:built", f"{source}:{tag}"))
+    wanted = tmp_path / "sync.yaml"
+    wanted.write_text(
+        f"{pair.new.host}:\n  tls-verify: false\n  images-by-tag-regex:\n    series: '^1[.][0-9]+$'\n", encoding="utf-8"
+    )
+    options = ("--all", "--src", "yaml", "--dest", "docker", "--dest-tls-verify=false")
+    output_of(peer("skopeo", "sync", *options, wanted, f"{pair.old.host}/synced"))
+
+    output_of(regkit("copy", "--all-tags", "--match", "1[.][0-9]+", source, there))
+
+    assert pair.new.tags("matched/series") == pair.old.tags("synced/series") == ["1.0", "1.1"]
+
+
 def test_one_platform_keeps_its_attestation_where_crane_loses_it(pair: Pair, tmp_path: Path) -> None:
     """Crane answers --platform with the bare image; regkit with an index over the image and what attests it."""
     layout = attested_layout(tmp_path / "attested", *PLATFORMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -645,6 +646,63 @@ def test_all_tags_take_no_tag(served: Served, source: str, destination: str) -> 
     """One tag and all of them can't both be meant."""
     with pytest.raises(UsageError, match="all tags are to be copied"):
         run(served, f"{served.host}/{source}", f"{served.host}/{destination}", all_tags=True)
+
+
+@pytest.mark.parametrize("kind", [distribution, debian])
+def test_only_tags_that_match_are_copied(
+    tmp_path: Path, built: Path, kind: Callable[[Path], AbstractContextManager[RunningRegistry]]
+) -> None:
+    """The expression has to match all of a tag; of the others nothing is asked, and what they stand on stays behind."""
+    with Layout(built) as layout:
+        index = layout.manifest("built")
+        for tag in ("1.2", "1.3", "v1.2", "1.2-rc.1"):
+            layout.push(index.descriptor, Bytes(index.raw), tag)
+        other = add_image(layout, "linux/s390x")
+        layout.push(other, layout.fetch(other), "other")
+    chosen = [tag for tag in Layout(built).tags() if re.fullmatch(r"1\.[0-9]", tag)]
+    with kind(tmp_path / "registry") as registry, serving() as client:
+        run(client, f"oci:{built}", f"{registry.host}/a", all_tags=True)
+        mark = registry.mark()
+
+        result = run(client, f"{registry.host}/a", f"{registry.host}/b", all_tags=True, match=r"1\.[0-9]")
+
+        assert [outcome.tag for outcome in result.outcomes] == registry.tags("b") == chosen
+        assert {outcome.digest for outcome in result.outcomes} == {digest_of(built)}
+        asked = [each.path for each in registry.since(mark)]
+        assert not [path for path in asked if path.endswith(("/other", "/v1.2", "/1.2-rc.1", other.digest))]
+
+
+def test_names_that_do_not_match_may_be_no_tags(tmp_path: Path, built: Path, served: Served) -> None:
+    """What isn't copied needn't be a name that the destination takes."""
+    run(served, f"oci:{built}:built", f"oci:{tmp_path}/out:example.org/x/y:1")
+    run(served, f"oci:{built}:built", f"oci:{tmp_path}/out:1")
+
+    run(served, f"oci:{tmp_path}/out", f"{served.host}/a", all_tags=True, match="[0-9]+")
+
+    assert served.tags("a") == {"1": digest_of(built)}
+
+
+def test_no_tag_that_matches_is_not_found(built: Path, served: Served) -> None:
+    """As a repository without tags is; nothing is written, and a tag is shown that the expression can be held against."""
+    run(served, f"oci:{built}", f"{served.host}/a:1.2.3")
+    served.access.clear()
+
+    with pytest.raises(NotFound, match="has no tag that matches '1'") as caught:
+        run(served, f"{served.host}/a", f"{served.host}/b", all_tags=True, match="1")
+
+    assert caught.value.hint == "the expression has to match a whole tag, as '1.2.3'"
+    assert served.writes == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"match": "1"}, "chooses among all tags"), ({"match": "(", "all_tags": True}, "not a regular expression: ")],
+)
+def test_a_match_that_cannot_be_meant(served: Served, options: dict[str, object], said: str) -> None:
+    """It is told before anybody is asked."""
+    with pytest.raises(UsageError, match=said):
+        run(served, f"{served.host}/a", f"{served.host}/b", **options)
+    assert served.access == []
 
 
 def test_what_isnt_there_is_not_found(tmp_path: Path, served: Served) -> None:
