@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from regkit.errors import UsageError
-from regkit.oci.reference import is_loopback
 from regkit.transport.direct import KEEPALIVE, Direct
 from regkit.transport.sockets import Sockets
 from regkit.transport.wire import CantSendError, Connection, origin_of
@@ -43,7 +42,7 @@ class Connections:
             idle = self._idle[f"{scheme}://{host}"]
             if idle:
                 return idle.pop()
-            proxy = self._proxy(scheme, host)
+            proxy = self._proxy(url)
             if proxy is None:
                 return Direct(self._context(host) if scheme == "https" else None, self._sockets)
             context = self._context(host)
@@ -53,9 +52,8 @@ class Connections:
 
     def open_ahead(self, url: str) -> None:
         """Open a socket for a request to come, whose first bytes then wait for no handshake; failures don't matter."""
-        scheme, netloc = urlsplit(url)[:2]
-        if self._proxy(scheme, netloc) is None:
-            with contextlib.suppress(OSError, CantSendError):
+        with contextlib.suppress(OSError, CantSendError):
+            if self._proxy(url) is None:
                 origin = origin_of(url)
                 self._sockets.open(origin.host, origin.port)
 
@@ -108,16 +106,19 @@ class Connections:
                 raise UsageError(f"the CA file {ca_file} can't be used: {error}") from None
         return context
 
-    def _proxy(self, scheme: str, host: str) -> str | None:
+    def _proxy(self, url: str) -> str | None:
         """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; loopback hosts never have one, as Docker does it."""
-        if not self._proxies or is_loopback(host):
+        if not self._proxies:
             return None
-        from urllib.request import proxy_bypass
-
-        if proxy_bypass(host):
-            return None
+        scheme, host, port = origin_of(url)
         proxy = self._proxies.get(scheme) or self._proxies.get("all")
-        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+        if not proxy:
+            return None
+        from regkit.transport.no_proxy import needs_no_proxy
+
+        if needs_no_proxy(self._proxies.get("no", ""), host, port):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _proxies_of_the_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Connections: kept for the next request, and opened ahead of it."""
+"""Connections: kept for the next request, opened ahead of it, and straight or by way of a proxy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from regkit.errors import Unavailable
 from regkit.protocol.check import check
 from regkit.transport.session import Session
 from regkit.transport.sockets import Sockets
+from tests.support.proxy import proxy
+from tests.support.registries import RunningRegistry, distribution
+from tests.transport.support import Patient, http, serving
 
 
 @dataclass
@@ -113,3 +117,50 @@ def test_what_was_opened_ahead_and_ended_is_not_used() -> None:
         with taken, accepted:
             assert taken.getsockname() == accepted.getpeername()
     sockets.close()
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
+    """Give a registry that takes requests as proxies get them, with a whole address (RFC 9112, 3.2.2)."""
+    with distribution(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "by_proxy"),
+    [
+        ("0.0.0.0", False),
+        ("other.test, 0.0.0.0", False),
+        ("*", False),
+        ("0.0.0.0/8", False),
+        ("0.0.0.0:{port}", False),
+        ("0.0.0.0:1", True),
+        ("10.0.0.0/8, 0.0.0.1", True),
+        ("", True),
+    ],
+)
+def test_a_host_that_needs_no_proxy(
+    upstream: RunningRegistry, monkeypatch: pytest.MonkeyPatch, no_proxy: str, by_proxy: bool
+) -> None:
+    """NO_PROXY names hosts that are asked directly: the proxy sees no request for them, and those for all others."""
+    port = upstream.host.rpartition(":")[2]
+    with proxy(upstream.host) as between:
+        host = f"0.0.0.0:{port}"  # this machine too, by a name that isn't taken for it
+        monkeypatch.setenv("HTTP_PROXY", f"http://{between.host}")
+        monkeypatch.setenv("NO_PROXY", no_proxy.format(port=port))
+        with Patient(host) as session:
+            session.run(host, check())
+
+    assert [exchange.path for exchange in between.exchanges] == [f"http://{host}/v2/"] * by_proxy
+
+
+@pytest.mark.parametrize("no_proxy", ["registry.invalid:443", "*.invalid:443"])
+def test_the_schemes_port_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    """An exception with the port that an address leaves out is for that address."""
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    with serving([http(502)] * 4) as between:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{between.host}")
+        with Patient() as session, pytest.raises(Unavailable, match=r"^registry\.invalid can't be reached: "):
+            session.run("registry.invalid", check())
+
+    assert between.requests == []

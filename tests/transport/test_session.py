@@ -510,19 +510,6 @@ def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, proxy: str
     assert "c4n4ry" not in f"{caught.value!r} {caught.value.hint}"
 
 
-@pytest.mark.parametrize("excepted", ["0.0.0.0", "*", "other.test, 0.0.0.0"])
-def test_a_host_that_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, excepted: str) -> None:
-    """NO_PROXY names hosts that are asked directly."""
-    with serving([]) as proxy, serving([OK]) as server:
-        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.host}")
-        monkeypatch.setenv("NO_PROXY", excepted)
-        host = server.host.replace("127.0.0.1", "0.0.0.0")  # this machine too, by a name that isn't taken for it
-        with Patient(host) as session:
-            session.run(host, check())
-
-    assert (proxy.requests, server.lines) == ([], ["GET /v2/ HTTP/1.1"])
-
-
 def test_other_hosts_are_asked_in_https_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the flag, a host that isn't this machine is never asked in plain http: a proxy is to open a tunnel."""
     with serving([http(502)] * 4) as proxy:
