@@ -666,7 +666,7 @@ def test_only_tags_that_match_are_copied(
 
         result = run(client, f"{registry.host}/a", f"{registry.host}/b", all_tags=True, match=r"1\.[0-9]")
 
-        assert [outcome.tag for outcome in result.outcomes] == registry.tags("b") == chosen
+        assert sorted(str(outcome.tag) for outcome in result.outcomes) == registry.tags("b") == chosen
         assert {outcome.digest for outcome in result.outcomes} == {digest_of(built)}
         asked = [each.path for each in registry.since(mark)]
         assert not [path for path in asked if path.endswith(("/other", "/v1.2", "/1.2-rc.1", other.digest))]
@@ -683,7 +683,7 @@ def test_names_that_do_not_match_may_be_no_tags(tmp_path: Path, built: Path, ser
 
 
 def test_no_tag_that_matches_is_not_found(built: Path, served: Served) -> None:
-    """As a repository without tags is; nothing is written, and a tag is shown that the expression can be held against."""
+    """As a repository without tags is; nothing is written, and one of its tags is shown."""
     run(served, f"oci:{built}", f"{served.host}/a:1.2.3")
     served.access.clear()
 
