@@ -70,6 +70,8 @@ check_build() {
 check_test() {
     need_package skopeo skopeo
     need_package podman podman
+    need_package zsh zsh
+    need_package fish fish
     have containerd || unpacked+=(containerd/containerd)
     have ctr || unpacked+=(containerd/ctr)
     have dockerd || unpacked+=(docker.io/dockerd)

@@ -49,6 +49,7 @@ COMMANDS = {
     "registry": "The embedded registry, for development and tests.",
     "builder": "A BuildKit that stays: up, status, down.",
     "doctor": "Say what a build needs, and the command that brings what is missing.",
+    "completion": "Print what makes a shell complete commands and options.",
 }
 
 
@@ -71,6 +72,14 @@ class LazyGroup(TyperGroup):
         command.short_help = COMMANDS[cmd_name]
         return command
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the commands, without loading them, or the global options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from regkit.cli.completing import offer
+
+        return offer(COMMANDS, incomplete)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options; raise UsageError."""
         with sentences(ctx):
@@ -92,8 +101,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(value: bool) -> None:
-    if value:
+def _show_version(ctx: typer.Context, value: bool) -> None:
+    if value and not ctx.resilient_parsing:  # which a completion is
         sys.stdout.write(f"regkit {__version__}\n")
         raise typer.Exit
 
@@ -160,6 +169,10 @@ def run(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _interrupt)
     sys.unraisablehook = partial(_swallowed, sys.unraisablehook)
+    if "_REGKIT_COMPLETE" in os.environ:
+        from regkit.cli.completing import enable
+
+        enable()
     try:
         app(arguments, prog_name="regkit")
     except SystemExit as stop:

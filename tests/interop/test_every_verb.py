@@ -89,6 +89,7 @@ ELSEWHERE = {
     "builder status": "test_builder",
     "builder down": "test_builder",
     "doctor": "test_doctor; looks at this machine",
+    "completion": "tests/cli/test_completion.py, with the shells",
 }
 """Verbs without such a pair, and where they are shown, or why there is nothing to show."""
 
