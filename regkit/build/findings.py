@@ -81,7 +81,7 @@ def _remote(machine: Machine, wanted: tuple[Platform, ...]) -> tuple[Finding, ..
         return ()
     name = "builder" if machine.stays else "BUILDKIT_HOST"
     if machine.unreachable:
-        remedy = "start buildkitd there, or unset BUILDKIT_HOST: regkit then starts its own"
+        remedy = "name one that runs, or unset BUILDKIT_HOST: regkit then starts its own"
         if machine.stays:
             remedy = "regkit builder down"
         return (Finding(name, ok=False, detail=machine.unreachable, platforms=wanted, remedy=remedy),)

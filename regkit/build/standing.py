@@ -152,7 +152,8 @@ def check_wanted(wanted: Wanted) -> None:
             raise UsageError("certificates are for an address of their own", hint="give --addr tcp://HOST:PORT")
         return
     scheme, _, place = wanted.address.partition("://")
-    if scheme not in ("tcp", "unix") or not place:
+    port = place.rpartition(":")[2]
+    if scheme not in ("tcp", "unix") or not place or (scheme == "tcp" and not _is_port(port)):
         raise UsageError(f"a builder can't listen on {wanted.address!r}", hint="write tcp://HOST:PORT or unix:///PATH")
     if scheme == "unix" and not Path(place).parent.is_dir():
         raise UsageError(f"there is no directory for the socket {place}", hint="make it, or name another place")
@@ -167,6 +168,10 @@ def check_wanted(wanted: Wanted) -> None:
             f"without certificates everybody who reaches {wanted.address} could run anything on this machine",
             hint="give --tls-dir DIR with ca.pem, cert.pem and key.pem; or listen on 127.0.0.1",
         )
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 0 < int(text[:6]) <= 65535
 
 
 def _check(wanted: Wanted, env: Mapping[str, str]) -> None:

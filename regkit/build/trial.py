@@ -92,7 +92,12 @@ def parse_command(text: str) -> tuple[str, ...]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return "/bin/sh", "-c", text  # `[ -f /x ]` is the shell's, too
+        if text.lstrip().startswith('["'):  # `[ -f /x ]` is the shell's
+            raise UsageError(
+                f"the test begins as a JSON array, and isn't one: {text[:140]}",
+                hint='write an array of strings, as ["/program", "argument"]',
+            ) from None
+        return "/bin/sh", "-c", text
     if not isinstance(found, list):
         return "/bin/sh", "-c", text
     if not found or not all(isinstance(word, str) for word in found) or not found[0] or "\0" in "".join(found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from regkit.cli.declared import Annotations, Commit, Images, Platforms
 from regkit.cli.groups import with_groups
 from regkit.cli.options import Format, globals_of, lines_of
 from regkit.cli.output import telling, write_json, write_lines
+
+if TYPE_CHECKING:
+    from regkit.targets.location import Location
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -64,7 +67,6 @@ def build(
     from regkit.ops.checks import Checks
     from regkit.ops.request import parse_images, wanted_build
     from regkit.ops.source import detect
-    from regkit.targets.location import Location
 
     if push and push_by_digest:
         raise UsageError("--push names images by tags, --push-by-digest by none", hint="give one of them")
@@ -75,7 +77,7 @@ def build(
     delivery = Delivery(
         parse_images(image) if image else (),
         Push.tag if push else Push.digest if push_by_digest else Push.none,
-        tuple(Location.parse(text) for text in output or ()),
+        tuple(_place(text) for text in output or ()),
         digest_dir,
         commit or detect(os.environ, context).commit,
     )
@@ -108,3 +110,14 @@ def build(
     with telling(tell), globals_of(ctx).session() as session:
         result = build_images(session, request, env=os.environ)
     tell(result)
+
+
+def _place(text: str) -> Location:
+    """Read where a build is written to; raise UsageError, for buildx's spelling, too."""
+    from regkit.errors import UsageError
+    from regkit.targets.location import Location
+
+    if text.startswith(("type=", "dest=")):
+        hint = "write ocidir://DIR[:name] or oci-archive:FILE[:name]"
+        raise UsageError(f"a build can't be written to {text!r}", hint=hint)
+    return Location.parse(text)

@@ -42,8 +42,10 @@ def _hint(error: Any, ctx: Any) -> str:
     here = error.ctx or ctx
     see = f"see `{here.command_path if error.ctx else _path(ctx)} --help`"
     option = getattr(error, "option_name", "")
-    if here is not ctx and option in {name for parameter in ctx.command.params for name in parameter.opts}:
-        return f"write it before the command: regkit {option} {here.command_path.removeprefix('regkit ')}"
+    known = {name: parameter for parameter in ctx.command.params for name in parameter.opts}
+    if here is not ctx and option in known:
+        value = "" if known[option].is_flag else f" {known[option].metavar or 'VALUE'}"
+        return f"write it before the command: regkit {option}{value} {here.command_path.removeprefix('regkit ')}"
     if error.message.startswith("No such command"):
         return _command_hint(error.message.split("'")[1], here, see)
     return see

@@ -229,9 +229,10 @@ def running(
     server = _Server(where, registry, report, certificate)
     try:
         server.prepare()
-    except OSError as error:
+    except OSError as error:  # cheroot's own, with that of the last socket in its text
+        reason = str(error).rpartition("] ")[2].rstrip(")")
         raise UsageError(
-            f"can't listen on {where[0]}:{where[1]}: {error}", hint="choose another --addr, as 127.0.0.1:0"
+            f"can't listen on {where[0]}:{where[1]}: {reason}", hint="choose another --addr, as 127.0.0.1:0"
         ) from None
     try:
         yield Server(server)

@@ -66,7 +66,10 @@ class Users:
             with path.open("rb") as file:
                 text = file.read(_FILE_LIMIT + 1).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read the users in {path}: {getattr(error, 'strerror', None) or error}") from None
+            raise UsageError(
+                f"can't read the users in {path}: {getattr(error, 'strerror', None) or error}",
+                hint="write the file with: htpasswd -B -c FILE USER",
+            ) from None
         if len(text) > _FILE_LIMIT:
             raise UsageError(f"{path} is too large for a file of users")
         hashes = dict(_users(path, text))

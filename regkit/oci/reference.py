@@ -70,6 +70,9 @@ class Reference:
         """Read a repository's name; raise UsageError where a tag or digest follows it."""
         reference = cls.parse(text)
         if reference.tag or reference.digest:
+            host, _, port = text.partition(":")
+            if port.isdecimal() and "/" not in text and ("." in host or host == "localhost"):
+                raise UsageError(f"{text!r} is a registry, and no repository in it", hint=f"write {text}/NAME")
             raise UsageError(f"{text!r} names more than a repository", hint=f"write {reference.name}")
         return reference
 

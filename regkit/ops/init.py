@@ -12,6 +12,7 @@ from regkit.build.dockerfile import read_dockerfile
 from regkit.build.spec import build_spec
 from regkit.config.find import find_config
 from regkit.errors import Refused, UsageError
+from regkit.files import cant_write
 from regkit.oci.platform import Platform
 from regkit.oci.reference import Reference
 from regkit.ops.remote import address_of
@@ -115,7 +116,7 @@ def write(target: Path, text: str) -> None:
             f"{target} is there already, and isn't overwritten", hint="regkit init --dry-run prints a new one"
         ) from None
     except OSError as error:
-        raise UsageError(f"{target} can't be written: {error.strerror}") from None
+        raise cant_write(target, error) from None
 
 
 def _image_at(address: str) -> str | None:

@@ -73,7 +73,10 @@ def login(session: Session, host: str, username: str, password: str, *, env: Map
     if not username or ":" in username or _has_controls(username):
         raise UsageError("a user's name has at least a character, and neither colons nor control characters")
     if not password or _has_controls(password):
-        raise UsageError("a password has at least a character, and no control characters nor further lines")
+        raise UsageError(
+            "a password has at least a character, and no control characters nor further lines",
+            hint="it is one line: printenv TOKEN | regkit login HOST --username NAME --password-stdin",
+        )
     new = Login(username, password, "this login")
     found = _identify(session, host, "", new)
     if found.refusal:

@@ -26,7 +26,7 @@ def read_plan(path: Path, what: str, holds: str, kind: type, again: str) -> dict
             raw = read_bounded(file, MAX_SIZE)
         document = None if raw is None else json.loads(raw)
     except OSError as error:
-        raise UsageError(f"the plan {path} can't be read: {error.strerror}") from None
+        raise UsageError(f"the plan {path} can't be read: {error.strerror}", hint=again) from None
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not isinstance(document.get(holds), kind):

@@ -70,11 +70,12 @@ def connect(session: Session, reference: Reference, *, vendor: str = "", api: st
             f"it isn't known whose registry {reference.registry} is, and so where its API is",
             hint=f'write vendor = "…" in [registry."{reference.registry}"]: dockerhub, ghcr, gitlab, harbor or quay',
         )
+    opened = VendorApi(session, reference, row, api or default_base(session, reference.registry, row))
     if api and row.api != api.rstrip("/"):
         session.report(
             Note(f"the login for {reference.registry} goes to {row.title}'s API at {harmless(api)}, as configured")
         )
-    return VendorApi(session, reference, row, api or default_base(session, reference.registry, row))
+    return opened
 
 
 def configured(registries: Mapping[str, RegistryConfig], host: str) -> tuple[str, str]:

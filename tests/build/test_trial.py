@@ -138,7 +138,11 @@ def test_no_builder(lab: Lab, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " \n", "a\0b", "\udcff", "x" * (MAX_COMMAND + 1), "[]", "[1]", '[""]', '["a", null]', '["a\\u0000"]']
+    "text",
+    [
+        *("", " \n", "a\0b", "\udcff", "x" * (MAX_COMMAND + 1)),
+        *("[]", "[1]", '[""]', '["a", null]', '["a\\u0000"]', '["/hello"', ' ["/hello" "a"]'),
+    ],
 )
 def test_what_is_no_command(text: str) -> None:
     with pytest.raises(UsageError):

@@ -88,7 +88,10 @@ def test_help_of_a_command(short: str) -> None:
     ("arguments", "hint"),
     [
         (["publish", ".", "-q"], "write it before the command: regkit -q publish"),
-        (["tag", "ls", "a/b", "--plain-http", "a.example"], "write it before the command: regkit --plain-http tag ls"),
+        (
+            ["tag", "ls", "a/b", "--plain-http", "a.example"],
+            "write it before the command: regkit --plain-http HOST tag ls",
+        ),
         (["publish", "--plattform", "x"], "see `regkit publish --help`"),
         (["tag", "lst"], "see `regkit tag --help`"),
         (["registry", "serve", "--addr"], "see `regkit registry --help`"),
@@ -125,6 +128,36 @@ def test_a_group_without_a_command_shows_its_help() -> None:
         (["tag", "ls", "a/b:1"], "regkit: error: 'a/b:1' names more than a repository", "write docker.io/a/b"),
         (["tag", "ls", "a/b", "--digest", "x"], "regkit: error: not a digest", "sha256"),
         (["registry", "serve", "--addr", "nowhere"], "regkit: error: not an address", "HOST:PORT"),
+        (["tag", "ls", "127.0.0.1:5000"], "regkit: error: '127.0.0.1:5000' is a registry", "write 127.0.0.1:5000/NAME"),
+        (
+            ["publish", "--image", "localhost:5000"],
+            "regkit: error: 'localhost:5000' is a registry",
+            "localhost:5000/NAME",
+        ),
+        (["publish", "--plan", "nowhere"], "regkit: error: the plan nowhere can't be read", "regkit plan --out FILE"),
+        (
+            ["cleanup", "apply", "--plan", "nowhere"],
+            "regkit: error: the plan nowhere can't be",
+            "cleanup plan --out FILE",
+        ),
+        (["build", "--output", "type=oci,dest=x"], "regkit: error: a build can't be written to", "write ocidir://DIR"),
+        (["build", "--output", "dest=x"], "regkit: error: a build can't be written to 'dest=x'", "write ocidir://DIR"),
+        (
+            ["builder", "up", "--addr", "tcp://127.0.0.1:99999"],
+            "regkit: error: a builder can't listen",
+            "tcp://HOST:PORT",
+        ),
+        (["builder", "up", "--addr", "tcp://127.0.0.1"], "regkit: error: a builder can't listen on", "tcp://HOST:PORT"),
+        (
+            ["registry", "serve", "--auth", "nowhere"],
+            "regkit: error: can't read the users in nowhere",
+            "htpasswd -B -c",
+        ),
+        (
+            ["readme", "push", "--image", "a/b", "--provider", "quay", "--api", "nowhere", "--file", __file__],
+            "regkit: error: not an API's address: 'nowhere'",
+            "write https://HOST",
+        ),
     ],
 )
 def test_errors_are_a_sentence_and_a_hint(arguments: list[str], said: str, hint: str) -> None:
@@ -401,7 +434,7 @@ def test_registry_serve_where_somebody_is() -> None:
     with serving() as other:
         shown = fails("registry", "serve", "--addr", other.host, code=2)
 
-    assert f"can't listen on {other.host}" in shown
+    assert f"can't listen on {other.host}: Address already in use\n" in shown
     assert "hint: choose another --addr" in shown
 
 

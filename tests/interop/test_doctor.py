@@ -215,7 +215,7 @@ def test_builder_elsewhere(builder: str) -> None:
     nowhere = regkit("doctor", "--platform", PLATFORMS, env={"BUILDKIT_HOST": "tcp://127.0.0.1:1"})
 
     assert f"ok       BUILDKIT_HOST: {builder} serves " in output_of(there)
-    remedy = "start buildkitd there, or unset BUILDKIT_HOST: regkit then starts its own"
+    remedy = "name one that runs, or unset BUILDKIT_HOST: regkit then starts its own"
     assert missing(nowhere) == {"BUILDKIT_HOST": (EVERY, remedy)}
 
 

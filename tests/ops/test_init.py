@@ -122,5 +122,6 @@ def test_nothing_is_overwritten(project: Path) -> None:
     (project / "regkit.toml").symlink_to("nowhere")
     with pytest.raises(Refused, match=r"regkit\.toml is there already"):
         write(project / "regkit.toml", "")
-    with pytest.raises(UsageError, match="can't be written: No such file"):
+    with pytest.raises(UsageError, match="can't be written: No such file") as caught:
         write(project / "no" / "regkit.toml", "")
+    assert caught.value.hint == f"check that {project / 'no'} is a directory that you may write to"
