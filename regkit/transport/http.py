@@ -22,6 +22,7 @@ from regkit.transport.wire import (
     CantConnectError,
     CantSendError,
     Message,
+    ProxyError,
     TimedOutError,
     UntrustedError,
     WireError,
@@ -171,7 +172,7 @@ def _read(chunks: Iterable[bytes], host: str) -> bytes:
 def _meaning(host: str, error: Exception) -> Exception:
     if isinstance(error, OSError):
         return _unreadable(error)
-    reason = re.sub(r"^\[Errno -?\d+\] ", "", printable(str(error))) or type(error).__name__
+    reason = re.sub(r"\[Errno -?\d+\] ", "", printable(str(error))) or type(error).__name__
     if isinstance(error, CantSendError):
         return ProtocolError(f"{host} can't be asked: {reason}")
     if isinstance(error, UntrustedError):
@@ -180,6 +181,8 @@ def _meaning(host: str, error: Exception) -> Exception:
         return Unavailable(f"{host} has a certificate that isn't trusted: {reason}", hint=hint, transient=False)
     if isinstance(error, TimedOutError):
         return Unavailable(f"{host} didn't answer in time")
+    if isinstance(error, ProxyError):
+        return Unavailable(f"{host} can't be reached: {reason}", hint=error.hint, transient=error.transient)
     if isinstance(error, CantConnectError):
         return Unavailable(f"{host} can't be reached: {reason}", hint="is it running, and is its name right?")
     return Unavailable(f"the connection to {host} broke: {reason}")

@@ -25,6 +25,17 @@ class UntrustedError(CantConnectError):
     """The certificate isn't one that is trusted, or isn't this host's."""
 
 
+class ProxyError(CantConnectError):
+    """The proxy on the way isn't there, or lets nothing through; the text names it, and the hint says what to do.
+
+    `transient` is false where trying again is no use.
+    """
+
+    def __init__(self, text: str, hint: str, *, transient: bool) -> None:
+        super().__init__(text)
+        self.hint, self.transient = hint, transient
+
+
 class TimedOutError(WireError):
     """Nothing came, or nothing was taken, for as long as one waits."""
 
