@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -50,21 +50,26 @@ def image_ages(target: Target, census: Census, digests: Iterable[Digest]) -> Map
     return {**said, **{digest: date for digest, date in made.items() if isinstance(date, datetime)}}
 
 
-def vendor_ages(connect: Callable[[], VendorApi], report: Reporter) -> Mapping[str, datetime]:
-    """Ask the vendor when each tag was set; nothing, and a warning, where it doesn't tell us.
+def vendor_ages(connect: Callable[[], VendorApi], tags: Sequence[str], report: Reporter) -> Mapping[str, datetime]:
+    """Ask the vendor when each of `tags` was set; a warning where it doesn't tell us.
 
     Raise Unavailable where it can't be asked now: by the images' own dates tags would go that it keeps a while longer.
     """
     from regkit.ops.vendor_tags import dated_tags
 
     try:
-        return {tag.name: tag.updated for tag in dated_tags(connect()) if tag.updated is not None}
+        dated = {tag.name: tag.updated for tag in dated_tags(connect(), tags) if tag.updated is not None}
     except Unavailable:
         raise
     except RegkitError as error:
         said = f"the vendor's dates can't be read, the images' own count: {error.message}"
         report(Note(said, warning=True))
         return {}
+    lacking = [tag for tag in tags if tag not in dated]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+        report(Note(f"the vendor has no date for {lacking[0]}{more}, the images' own count", warning=True))
+    return {tag: dated[tag] for tag in tags if tag in dated}
 
 
 def _made(target: Target, image: Digest) -> datetime | None:

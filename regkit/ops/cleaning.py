@@ -74,7 +74,7 @@ class Cleaning:
     def _ages(self, census: Census, tags: Sequence[str]) -> Mapping[str, datetime]:
         row = self.untagger.row
         said = (
-            vendor_ages(lambda: self.untagger.api, self.session.report)
+            vendor_ages(lambda: self.untagger.api, tags, self.session.report)
             if tags and row is not None and row.has_api
             else {}
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from regkit.oci.reference import Reference
@@ -12,12 +12,15 @@ from regkit.vendors.api import VendorApi, configured, connect
 from regkit.vendors.vendor import VendorTag
 
 
-def dated_tags(api: VendorApi) -> tuple[VendorTag, ...]:
+def dated_tags(api: VendorApi, wanted: Collection[str] = ()) -> tuple[VendorTag, ...]:
     """List all tags in the vendor's order; where the list has no dates, each tag is asked for its own, side by side.
 
-    A tag that is gone by then is left out. Raise what keeps the vendor's API from being asked.
+    So is each that is `wanted` and not in the list, which comes last: while pages are read they move on with each tag
+    that goes. A tag that is gone by then is left out. Raise what keeps the vendor's API from being asked.
     """
     listed = api.run(api.vendor.list_tags(api.repository))
+    if listed:
+        listed += tuple(map(VendorTag, sorted({*wanted}.difference(tag.name for tag in listed))))
     undated = [tag.name for tag in listed if tag.updated is None]
     found = each(lambda name: api.run(api.vendor.look_up_tag(api.repository, name)), undated)
     looked_up = dict(zip(undated, found, strict=True))

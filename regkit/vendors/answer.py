@@ -28,13 +28,16 @@ def one_dialect(response: Response) -> Response:
     """Give an answer whose `retry-after` says, however the vendor says it, when it can be asked again.
 
     Docker Hub writes `X-Retry-After` in Unix time; GitHub answers 403 with nothing remaining until a reset, or 403 with
-    `Retry-After`; GitLab writes `RateLimit-Reset`. Where nothing remains after a good answer, that is said as well.
+    `Retry-After`, or with the name of its secondary limit alone, which is to wait a minute; GitLab writes
+    `RateLimit-Reset`. Where nothing remains after a good answer, that is said as well.
     """
     headers = response.headers
     asked = headers.get("x-retry-after") or headers.get("retry-after")
     for remaining, reset in _RESETS:
         if not asked and headers.get(remaining) == "0":
             asked = headers.get(reset)
+    if not asked and response.status in (403, 429) and "secondary rate limit" in explanation(response).lower():
+        asked = "60"
     if not asked:
         return response
     status = 429 if response.status == 403 else response.status

@@ -66,7 +66,7 @@ class Harbor(Vendor):
 
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Read each tag's own state."""
-        return marked((yield from self.list_tags(repository)), tags)
+        return marked(self, repository, tags)
 
     def delete_tag(self, repository: str, tag: str) -> Flow[None]:
         """Remove a tag; its artifact stays."""

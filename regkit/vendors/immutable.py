@@ -1,11 +1,12 @@
-"""Which tags are immutable: by a vendor's rules over their names, or by what its list says of each. Pure."""
+"""Which tags are immutable: by a vendor's rules over their names, or by what it says of each."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from regkit.vendors.vendor import VendorTag
+from regkit.protocol.flow import Flow
+from regkit.vendors.vendor import Vendor
 
 
 def matching(rules: Iterable[object], tags: Iterable[str]) -> frozenset[str]:
@@ -21,7 +22,16 @@ def matching(rules: Iterable[object], tags: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def marked(listed: Iterable[VendorTag], tags: Iterable[str]) -> frozenset[str]:
-    """Give those of `tags` that the vendor's list says are immutable."""
+def marked(vendor: Vendor, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
+    """Give those of `tags` that the vendor's list says are immutable.
+
+    A tag that the list lacks is asked for by itself: while its pages are read they move on with each tag that goes.
+    """
     wanted = frozenset(tags)
-    return frozenset(tag.name for tag in listed if tag.immutable and tag.name in wanted)
+    listed = yield from vendor.list_tags(repository)
+    found = {tag.name for tag in listed if tag.immutable and tag.name in wanted}
+    for name in sorted(wanted.difference(tag.name for tag in listed)) if listed else ():
+        tag = yield from vendor.look_up_tag(repository, name)
+        if tag is not None and tag.immutable:
+            found.add(name)
+    return frozenset(found)

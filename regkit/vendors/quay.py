@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from regkit.errors import AccessDenied
+from regkit.errors import AccessDenied, ProtocolError
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow, Request
 from regkit.protocol.page import MAX_PAGES
@@ -49,6 +49,8 @@ class Quay(Vendor):
             found += map(_tag, items_of(document.get("tags"), response))
             if document.get("has_additional") is not True:
                 break
+        else:
+            raise ProtocolError(f"the pages of {repository} never end")
         return tuple(found)
 
     def look_up_tag(self, repository: str, tag: str) -> Flow[VendorTag | None]:
@@ -64,7 +66,7 @@ class Quay(Vendor):
 
     def immutable_tags(self, repository: str, tags: Iterable[str]) -> Flow[frozenset[str]]:
         """Read each tag's own state."""
-        return marked((yield from self.list_tags(repository)), tags)
+        return marked(self, repository, tags)
 
     def delete_tag(self, repository: str, tag: str) -> Flow[None]:
         """Remove a tag."""

@@ -240,6 +240,85 @@ def _down(call: Call) -> Answer:
     return Answer(503, {"message": "down"}, Retry_After="3600")
 
 
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_the_api_goes_down_halfway(there: Hub, after: int) -> None:
+    """Each tag is gone, and said to be, or stands where it stood; the same command again does the rest."""
+    before, wanted = there.tags, ("1.2", "part", "single")
+    _down_after(there, after)
+
+    done = there.remove(*wanted)
+
+    left = [tag for tag in wanted if tag in there.tags]
+    assert done.returncode == (0 if not left else 8 if len(left) < len(wanted) else 75), done.stderr
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag in left or tag not in wanted}
+    assert there.place.holes() == []
+    assert {tag for tag in wanted if f"removed {there.place.host}/{APP}:{tag}\n" in done.stderr} == {*wanted} - {*left}
+    there.api.faults.clear()
+    output_of(there.remove(*wanted))
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in wanted}
+    assert there.place.holes() == []
+
+
+def _down_after(there: Hub, deletions: int) -> None:
+    """Let the API answer nothing any more once it has answered so many deletions."""
+
+    def handle(call: Call) -> Answer:
+        answered = zip(there.api.calls, there.api.statuses, strict=False)
+        if sum(each.method == "DELETE" and status < 300 for each, status in answered) >= deletions:
+            return _down(call)
+        return there.api.handle(call)
+
+    there.api.faults = dict.fromkeys(range(1000), handle)
+
+
+def test_deletions_that_are_done_and_said_to_have_failed(there: Hub) -> None:
+    """A gateway's 502 comes for each; sent again, it finds nothing left to delete, and that is what was wanted."""
+    before = there.tags
+    said: set[str] = set()
+
+    def handle(call: Call) -> Answer:
+        answer = there.api.handle(call)
+        if call.method != "DELETE" or call.path in said:
+            return answer
+        said.add(call.path)
+        return Answer(502)
+
+    there.api.faults = dict.fromkeys(range(1000), handle)
+
+    output_of(there.remove("1.2", "part"))
+
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in ("1.2", "part")}
+    assert there.place.holes() == []
+    assert len(there.deletions) == 2 * len(said)
+
+
+def test_pages_that_move_on_while_they_are_read(there: Hub) -> None:
+    """A tag goes while the list is read, and the next page begins one later: what no page has keeps its date."""
+    more = [f"more-{number:03}" for number in range(120)]
+    there.fill(more)
+    before = there.tags
+    moved: list[str] = []
+
+    def handle(call: Call) -> Answer:
+        if call.query.get("page") == "2" and not moved:
+            first = next(tag for tag in there.tags if tag in more)
+            moved.append(first)
+            there.drop(first)
+        return there.api.handle(call)
+
+    there.api.faults = dict.fromkeys(range(1000), handle)
+
+    done = cleaned(there, "--older-than", "30d")
+
+    if there.kind.hides_untagged:  # and so what was to stay isn't found any more
+        failed(done, 7, f"which {moved[0]} needs")
+    else:
+        output_of(done)
+    gone = {tag for tag, date in DATES.items() if date == OLD}
+    assert there.tags == {tag: digest for tag, digest in before.items() if tag not in gone | {*moved}}
+    assert len(moved) == 1
+
+
 def test_an_api_that_cannot_be_reached(there: Hub) -> None:
     before = there.tags
     there.configure(api="http://127.0.0.1:1")

@@ -22,8 +22,11 @@ from typing import Any
 from regkit.devregistry.route import Route
 from regkit.devregistry.server import running
 from regkit.devregistry.store import Names
+from regkit.oci.annotation import CREATED
 from regkit.oci.digest import Digest
-from regkit.protocol.flow import Request, Response
+from regkit.oci.manifest import assemble_index
+from regkit.protocol.flow import Request, Response, drive
+from regkit.protocol.manifest import put_manifest
 from tests.support.command import regkit
 from tests.support.place import APP, Place
 from tests.support.vendors.dockerhub import Account, HubDouble
@@ -127,6 +130,19 @@ class Hub:
     def remove(self, *tags: str) -> subprocess.CompletedProcess[str]:
         """Run `tag rm`."""
         return self.run("tag", "rm", "--yes", *(f"{self.place.host}/{APP}:{tag}" for tag in tags))
+
+    def fill(self, tags: Collection[str]) -> None:
+        """Set more tags as of the newest date, each on an index of its own that says that it is an old one."""
+        for tag in tags:
+            index = assemble_index(self.place.index.manifests[:1], {CREATED: "2001-02-03T04:05:06Z", "tag": tag})
+            drive(put_manifest(APP, tag, index), self.place.registry.handle)
+
+    def drop(self, tag: str) -> None:
+        """Remove a tag as somebody else would."""
+        store = self.place.registry.store
+        names = store.names(APP)
+        assert names is not None
+        store.write_names(APP, names.without_tag(tag))
 
     def limit(self) -> Callable[[Call], Answer]:
         """Give an answer that asks to wait longer than one would unasked, and from then on look who doesn't."""

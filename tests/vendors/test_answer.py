@@ -41,6 +41,17 @@ def test_one_dialect(status: int, headers: dict[str, str], expected: tuple[int, 
     assert (found.status, found.headers.get("retry-after")) == expected
 
 
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_limit_that_only_its_sentence_tells(status: int) -> None:
+    """GitHub's secondary limit without a header is a minute; another refusal is none."""
+    limited = one_dialect(answer(status, {"message": "You have exceeded a secondary rate limit."}))
+    assert (limited.status, limited.headers.get("retry-after")) == (429, "60")
+    assert "secondary" in explanation(limited)
+
+    other = one_dialect(answer(status, {"message": "You may not."}))
+    assert (other.status, other.headers.get("retry-after")) == (status, None)
+
+
 @pytest.mark.parametrize(
     ("document", "text"),
     [

@@ -18,7 +18,7 @@ from regkit.vendors.api import VendorApi
 from regkit.vendors.capability import TABLE, Shown
 from regkit.vendors.vendor import Description, VendorTag
 from tests.support.vendors import dockerhub, ghcr, gitlab, harbor, quay
-from tests.support.vendors.double import Answer, Double, serving
+from tests.support.vendors.double import Answer, Call, Double, serving
 from tests.transport.support import Patient
 from tests.vendors.support import CANARY, NOW, opened
 
@@ -190,6 +190,25 @@ def test_immutable_tags_are_seen_beforehand(case: Case) -> None:
 
     assert found == ({FIXED} if case.immutable else set())
     assert none == frozenset()
+
+
+@pytest.mark.parametrize("make", [harbor_, quay_])
+def test_an_immutable_tag_that_no_page_has(make: Callable[[], Case]) -> None:
+    """A tag goes before the last page is read, which so begins one later: what no page has is asked for by itself."""
+    case = make()
+    assert isinstance(case.double, harbor.HarborDouble | quay.QuayDouble)
+    (repository,) = case.double.repositories.values()
+    repository.immutable |= {TAGS[200], TAGS[201]}
+
+    def move(call: Call) -> Answer:
+        del repository.tags[TAGS[0]]
+        return case.double.handle(call)
+
+    with serving(case.double), case.opened() as (api, _):
+        case.double.faults = {2: move}
+        found = api.run(api.vendor.immutable_tags(api.repository, [*TAGS[199:203], FIXED]))
+
+    assert found == {TAGS[200], TAGS[201], FIXED}
 
 
 def test_an_immutable_tag_stays(deleting: Case) -> None:
