@@ -41,7 +41,8 @@ class Configured(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the arguments once for each entry of the configuration, so that nothing begins before all are right."""
-        given = self._given(info_name, args, parent)
+        # Where a shell asks what may come next, the line needn't be right, and no file has a say.
+        given = None if extra.get("resilient_parsing") else self._given(info_name, args, parent)
         if given is None:
             return super().make_context(info_name, args, parent, **extra)
         config, found = globals_of(parent).config(), globals_of(parent).found()

@@ -16,6 +16,7 @@ from regkit.cli.app import COMMANDS
 from regkit.cli.completing import Shell
 from regkit.cli.inspect import app as inspecting
 from regkit.cli.registry import app as serving
+from regkit.cli.request import Intermediate
 from tests.support.command import LIMIT, clean_environment, fails, output_of, regkit
 
 RC = {
@@ -100,14 +101,17 @@ def formats() -> list[str]:
         ("regkit inspect --format ", formats()),
         ("regkit completion ", [each.value for each in Shell]),
         ("regkit --version pu", ["publish"]),
-        ("regkit --plain-http localhost:5000 ins", ["inspect"]),
+        ("regkit --plain-http localhost:5000 copy --no", ["--no-clobber"]),
+        ("regkit publish --intermediate ", [each.value for each in Intermediate]),
+        ("regkit plan --intermediate tag --immu", ["--immutable"]),
         ("regkit copy localhost:5000/a:1 localhost:5000/b:1 --no", ["--no-clobber"]),
         ("regkit inspect localhost:5000/a:1 --for", ["--format"]),
         ("regkit copy 'a b' --no", ["--no-clobber"]),
     ],
 )
 def test_what_may_stand_there_is_offered(shell: str, line: str, found: list[str], tmp_path: Path) -> None:
-    """Commands, subcommands, options and the values of an enumeration, beside references with colons as well."""
+    """Commands, subcommands, options and values, beside a reference with colons and a configuration that is wrong."""
+    (tmp_path / "regkit.toml").write_text("schema = none")
     before = line.rpartition(" ")[0].replace("'", "").split()
 
     words = " ".join(completed(shell, line, tmp_path)).replace("'", "").split()
