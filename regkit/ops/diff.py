@@ -52,17 +52,21 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the two names stands for, with its images by platform and the digests of its attestations."""
+    """What one of the two names stands for, with its images by platform and the digests of its attestations.
+
+    `written` says how each platform's name was written.
+    """
 
     name: str
     manifest: Manifest
     images: Mapping[str, Image]
+    written: Mapping[str, str]
     attestations: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDiff:
-    """The images for one platform; None on the side that has none."""
+    """The images for one platform, named as the first side that has it writes it; None on the side that has none."""
 
     platform: str
     before: Image | None
@@ -149,8 +153,9 @@ class Diff:
     @property
     def images(self) -> tuple[ImageDiff, ...]:
         """By platform, those of the first side first; what means the same machine is compared with each other."""
+        names = {**self.after.written, **self.before.written}
         platforms = dict.fromkeys((*self.before.images, *self.after.images))
-        return tuple(ImageDiff(p, self.before.images.get(p), self.after.images.get(p)) for p in platforms)
+        return tuple(ImageDiff(names[p], self.before.images.get(p), self.after.images.get(p)) for p in platforms)
 
     @property
     def annotations(self) -> tuple[Change, ...]:
@@ -203,20 +208,25 @@ def _read(session: Session, location: Location, platform: Platform | None) -> Si
         if not manifest.is_index:
             image = _image(target, descriptor, manifest)
             named = descriptor.platform or (Platform.from_json(image.config) if "os" in image.config else None)
-            return Side(str(location), manifest, {_key(named): image})
+            return Side(str(location), manifest, {_key(named): image}, {_key(named): _written(named)})
         entries = [Inspected(child, None) for child in manifest.manifests]
         attestations = tuple(e.descriptor.digest for e in entries if e.attested)
         children = [e.descriptor for e in entries if not e.attested and e.descriptor.media_type in mediatype.IMAGES]
         images = each(lambda child: _image(target, child, target.manifest(child.digest)), children)
-        return Side(str(location), manifest, {_key(i.descriptor.platform): i for i in images}, attestations)
+        written = {_key(child.platform): _written(child.platform) for child in children}
+        return Side(str(location), manifest, {_key(i.descriptor.platform): i for i in images}, written, attestations)
 
 
 def _key(platform: Platform | None) -> str:
     """Give the same text for platforms that mean the same machine."""
+    return _written(platform.normalized if platform else None)
+
+
+def _written(platform: Platform | None) -> str:
     if platform is None:
         return "no platform"
     version = f" {platform.os_version}" if platform.os_version else ""
-    return f"{platform.normalized}{version}"
+    return f"{platform}{version}"
 
 
 def _image(target: Target, descriptor: Descriptor, manifest: Manifest) -> Image:

@@ -38,7 +38,7 @@ def test_text(layout: Path) -> None:
 
     assert [lines[0].split(" sha256:")[0], lines[1].split(" sha256:")[0]] == [f"--- {one}", f"+++ {two}"]
     assert lines[2:4] == ["+ annotation v: 2", "~ attestations: 1 -> 0, not the same"]
-    assert lines[4].startswith("~ linux/amd64/v1  ")
+    assert lines[4].startswith("~ linux/amd64  ")
     assert " -> " in lines[4]
     assert lines[5] == "    = 1 layer shared  4 B"
     assert [line.split()[:2] for line in lines[6:8]] == [["-", "layer"], ["+", "layer"]]
@@ -48,7 +48,7 @@ def test_text(layout: Path) -> None:
         "    + User: 1",
         "    - annotation k:  [2J",
     ]
-    assert [line.split("  ")[0] for line in lines[12:]] == ["= linux/arm64/v8", "- linux/s390x", "+ linux/riscv64"]
+    assert [line.split("  ")[0] for line in lines[12:]] == ["= linux/arm64", "- linux/s390x", "+ linux/riscv64"]
 
 
 def test_exit_codes(layout: Path) -> None:
