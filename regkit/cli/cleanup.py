@@ -11,7 +11,7 @@ import typer
 
 from regkit.cli.confirm import confirm
 from regkit.cli.declared import read_as
-from regkit.cli.options import Format, ListFormat, globals_of
+from regkit.cli.options import PENDING, Format, ListFormat, globals_of
 from regkit.cli.output import table, write_json, write_json_lines, write_lines
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from regkit.ops.cleanup import Cleaned
     from regkit.ops.cleanup_plan import CleanupPlan
     from regkit.transport.session import Session
-
-PENDING = 3
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regkit.cli.options import Format, globals_of
+from regkit.cli.options import PENDING, Format, globals_of
 from regkit.cli.output import human_size, write_json, write_lines
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def diff(
     else:
         write_lines(_describe(found))
     if detailed_exitcode and not found.equal:
-        raise typer.Exit(3)
+        raise typer.Exit(PENDING)
 
 
 def _describe(found: Diff) -> Iterator[str]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from regkit.transport.session import Session
 
 
+PENDING = 3
+"""How a command ends that found what is to be done, or a difference, where it was asked to tell so."""
+
+
 class Progress(StrEnum):
     """How progress is shown."""
 

@@ -11,12 +11,10 @@ import typer
 
 from regkit.cli.configured import Configured
 from regkit.cli.groups import with_groups
-from regkit.cli.options import Format, globals_of
+from regkit.cli.options import PENDING, Format, globals_of
 from regkit.cli.render_plan import show_plan
 from regkit.cli.reports import Reports, write_file
 from regkit.cli.request import Request, read_request
-
-PENDING = 3
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regkit.cli.options import ListFormat, globals_of
+from regkit.cli.options import PENDING, ListFormat, globals_of
 from regkit.cli.output import write_lines, write_list
 from regkit.cli.pages import README, Short, place_of
 
@@ -102,7 +102,7 @@ def diff(
     else:
         write_lines(line for each in found for line in each.lines())
     if detailed_exitcode and any(each.changed for each in found):
-        raise typer.Exit(3)
+        raise typer.Exit(PENDING)
 
 
 def _read(

@@ -156,7 +156,7 @@ def raise_failures(done: int, failed: Mapping[str, RegkitError]) -> None:
     messages = list(dict.fromkeys(error.message for error in errors))
     said = "; ".join(messages[:MANY]) + (f"; and {len(messages) - MANY} more" if len(messages) > MANY else "")
     if done:
-        raise PartlyDone(f"{done} removed, {len(errors)} not: {said}", hint=errors[0].hint)
+        raise PartlyDone(f"{done} removed, but not all went well: {said}", hint=errors[0].hint)
     alike = errors[0] if len({type(error) for error in errors}) == 1 else Refused("")
     raise type(alike)(f"none was removed: {said}", hint=errors[0].hint)
 
