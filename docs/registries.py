@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from regkit.vendors.capability import TABLE, Capabilities, Shown, Untag
+from regkit.vendors.capability import TABLE, Shown, Traits, Untag
 
 TARGET = Path(__file__).parent / "reference" / "registries.md"
 
@@ -56,7 +56,7 @@ def _bytes(limit: int | None) -> str:
     return f"{limit:,} bytes" if limit is not None else "not known"
 
 
-def _notes(row: Capabilities) -> Iterator[str]:
+def _notes(row: Traits) -> Iterator[str]:
     found = [f"Hosts: {', '.join(f'`{host}`' for host in row.hosts)}."] if row.hosts else []
     if row.has_api:
         found.append(f'`vendor = "{row.name}"`; the API is at {row.api or "the address of the registry"}.')

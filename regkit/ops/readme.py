@@ -16,7 +16,7 @@ from regkit.ops.readme_base import Base, base_at, base_of
 from regkit.protocol.retry import TRIES, delay
 from regkit.transport.session import Session
 from regkit.vendors.api import VendorApi, connect, recognise
-from regkit.vendors.capability import Capabilities, Shown
+from regkit.vendors.capability import Shown, Traits
 from regkit.vendors.vendor import Description, describes_nothing
 
 MAX_SIZE = 1024 * 1024
@@ -119,7 +119,7 @@ def push(session: Session, readme: Readme, places: Sequence[Place]) -> tuple[Com
     return tuple(done)
 
 
-def prepare(readme: Readme, row: Capabilities, report: Callable[[Note], None]) -> Description:
+def prepare(readme: Readme, row: Traits, report: Callable[[Note], None]) -> Description:
     """Give the texts for a registry: links absolute, cut to what it takes. Raise UsageError for a wrong short text."""
     from regkit.ops.readme_cut import cut, size_of  # and with them the parser of Markdown
     from regkit.ops.readme_text import rewrite
@@ -156,7 +156,7 @@ def prepare(readme: Readme, row: Capabilities, report: Callable[[Note], None]) -
 _ANYWHERE = Base("https://example.invalid", "https://example.invalid")
 
 
-def short_for(short: str | None, row: Capabilities) -> str | None:
+def short_for(short: str | None, row: Traits) -> str | None:
     """Give the line above a README as a registry takes it; raise UsageError for one that it doesn't take."""
     if short is None:
         return None

@@ -18,7 +18,7 @@ from regkit.oci.reference import Reference
 from regkit.ops.readme import Comparison, Place, Readme, compare, push, read_readme, short_for
 from regkit.transport.session import Session
 from regkit.vendors.api import recognise
-from regkit.vendors.capability import Capabilities, Shown
+from regkit.vendors.capability import Shown, Traits
 from regkit.vendors.find import by_host, named
 
 DESCRIPTION_LIMIT = 512
@@ -139,21 +139,21 @@ def _state(session: Session, readme: Readme, place: Place) -> PageState:
     return PageState(name, found.changed, f"{name} shows {reason}")
 
 
-def _known(place: Place) -> Capabilities | None:
+def _known(place: Place) -> Traits | None:
     """Tell whose a registry is without asking it."""
     return named(place.vendor) if place.vendor else by_host(place.repository.registry)
 
 
-def _row(session: Session, place: Place) -> Capabilities | None:
+def _row(session: Session, place: Place) -> Traits | None:
     return recognise(session, place.repository.registry, place.vendor)
 
 
-def _for(readme: Readme, row: Capabilities) -> Readme:
+def _for(readme: Readme, row: Traits) -> Readme:
     """Leave out the short text where there is none."""
     return readme if row.short else replace(readme, short=None)
 
 
-def _shows_none(place: Place, row: Capabilities | None) -> str:
+def _shows_none(place: Place, row: Traits | None) -> str:
     if row is not None and row.shown is Shown.INDEX:
         return f"{place.repository.name} shows the index's description, and no README"
     return f"{place.repository.name} shows no README"

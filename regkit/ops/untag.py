@@ -16,7 +16,7 @@ from regkit.ops.standin import StandIns
 from regkit.targets.repository import Repository
 from regkit.transport.session import Session
 from regkit.vendors.api import VendorApi, configured, connect, recognise
-from regkit.vendors.capability import ByTag, Capabilities, Untag
+from regkit.vendors.capability import ByTag, Traits, Untag
 
 _UNKNOWN = (Untag.SPEC, Untag.STAND_IN)
 """What is tried with a registry of which nothing is known."""
@@ -47,7 +47,7 @@ class Untagger:
     def __init__(self, session: Session, reference: Reference, *, guard: Guard | None = None) -> None:
         vendor, self._api = configured(session.registries, reference.registry)
         self.repository = Repository(session, reference)
-        self.row: Capabilities | None = recognise(session, reference.registry, vendor)
+        self.row: Traits | None = recognise(session, reference.registry, vendor)
         self.guard = guard
         self._session, self._reference = session, reference
         self._stand_ins = StandIns(session, self.repository)

@@ -14,7 +14,7 @@ from regkit.protocol.flow import Flow
 from regkit.transport.endpoint import Endpoint, check_base
 from regkit.transport.session import Session
 from regkit.transport.unnamed import leads_away
-from regkit.vendors.capability import Capabilities
+from regkit.vendors.capability import Traits
 from regkit.vendors.find import by_challenges, by_host, named, vendor_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class VendorApi:
     `base` is where the API is. No error that it raises has a secret in it, whatever was answered.
     """
 
-    def __init__(self, session: Session, reference: Reference, row: Capabilities, base: str) -> None:
+    def __init__(self, session: Session, reference: Reference, row: Traits, base: str) -> None:
         self.name, self.repository = reference.name, reference.repository
         self.vendor = vendor_of(row)
         self.base = check_base(base, session)
@@ -84,14 +84,14 @@ def configured(registries: Mapping[str, RegistryConfig], host: str) -> tuple[str
     return (said.vendor or "", said.api or "") if said else ("", "")
 
 
-def recognise(session: Session, host: str, vendor: str = "") -> Capabilities | None:
+def recognise(session: Session, host: str, vendor: str = "") -> Traits | None:
     """Tell whose a registry is: as `vendor` says, by its name, or by what it answers; None for an unknown one."""
     if vendor:
         return named(vendor)
     return by_host(host) or by_challenges(session.run(host, ask_challenges()))
 
 
-def default_base(session: Session, host: str, row: Capabilities) -> str:
+def default_base(session: Session, host: str, row: Traits) -> str:
     """Give the API's address: the vendor's, or the registry's own; raise UsageError where that can't be known."""
     if row.api and by_host(host) is row:
         return row.api

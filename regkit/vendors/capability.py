@@ -52,7 +52,7 @@ class Shown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class Traits:
     """A registry's row. `hosts` are names and patterns (`*`) of its hosts; `api` is its API's address, if not its own.
 
     `untag` are the ways in the order in which to try them. `full_limit` and `short_limit` bound the descriptions, in
@@ -83,7 +83,7 @@ class Capabilities:
     remarks: tuple[str, ...] = ()
 
 
-DISTRIBUTION = Capabilities(
+DISTRIBUTION = Traits(
     "distribution",
     "distribution v3",
     (),
@@ -92,7 +92,7 @@ DISTRIBUTION = Capabilities(
     Children.UNPROTECTED,
     (Untag.SPEC,),
 )
-DISTRIBUTION_2 = Capabilities(
+DISTRIBUTION_2 = Traits(
     "distribution2",
     "distribution 2.x, Debian's docker-registry",
     (),
@@ -102,7 +102,7 @@ DISTRIBUTION_2 = Capabilities(
     (Untag.STAND_IN,),
     remarks=("Deletes by digest have to be switched on.",),
 )
-ZOT = Capabilities(
+ZOT = Traits(
     "zot",
     "zot",
     (),
@@ -111,7 +111,7 @@ ZOT = Capabilities(
     Children.PROTECTED,
     (Untag.SPEC,),
 )
-DOCKER_HUB = Capabilities(
+DOCKER_HUB = Traits(
     "dockerhub",
     "Docker Hub",
     ("docker.io",),
@@ -133,7 +133,7 @@ DOCKER_HUB = Capabilities(
         "Descriptions and deletion need a token with Read, Write, Delete.",
     ),
 )
-GHCR = Capabilities(
+GHCR = Traits(
     "ghcr",
     "GitHub's registry (ghcr.io)",
     ("ghcr.io",),
@@ -150,7 +150,7 @@ GHCR = Capabilities(
         "Reads lag behind writes by seconds.",
     ),
 )
-GITLAB = Capabilities(
+GITLAB = Traits(
     "gitlab",
     "GitLab",
     ("registry.gitlab.com",),
@@ -163,7 +163,7 @@ GITLAB = Capabilities(
     immutable="the project's rules for tags, from GitLab 18.8 on",
     remarks=("A GitLab of one's own needs `api`: its registry doesn't tell where GitLab is.",),
 )
-HARBOR = Capabilities(
+HARBOR = Traits(
     "harbor",
     "Harbor",
     ("demo.goharbor.io", "registry.goharbor.io"),
@@ -179,7 +179,7 @@ HARBOR = Capabilities(
         "An artifact under an index isn't deleted.",
     ),
 )
-QUAY = Capabilities(
+QUAY = Traits(
     "quay",
     "Quay",
     ("quay.io",),
@@ -196,7 +196,7 @@ QUAY = Capabilities(
         "A digest without a tag isn't found.",
     ),
 )
-ECR = Capabilities(
+ECR = Traits(
     "ecr",
     "Amazon ECR",
     ("*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "public.ecr.aws"),
@@ -207,7 +207,7 @@ ECR = Capabilities(
     unsafe="deletes an image with its last tag",
     instead="keep another tag on the image, or delete the whole image with `aws ecr batch-delete-image`",
 )
-GAR = Capabilities(
+GAR = Traits(
     "gar",
     "Google Artifact Registry",
     ("*-docker.pkg.dev", "gcr.io", "*.gcr.io"),
@@ -218,7 +218,7 @@ GAR = Capabilities(
     unsafe="refuses stand-in manifests",
     instead="remove tags before manifests, and indexes before their children",
 )
-ACR = Capabilities(
+ACR = Traits(
     "acr",
     "Azure Container Registry",
     ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us"),

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from regkit.errors import Refused, UsageError
 from regkit.protocol.auth import Challenge
-from regkit.vendors.capability import HARBOR, TABLE, Capabilities
+from regkit.vendors.capability import HARBOR, TABLE, Traits
 from regkit.vendors.vendor import Vendor
 
 _HARBOR_SERVICE = "harbor-registry"
 
 
-def named(name: str) -> Capabilities:
+def named(name: str) -> Traits:
     """Give a registry's row by its name; raise UsageError for another name."""
     for row in TABLE:
         if row.name == name:
@@ -22,19 +22,19 @@ def named(name: str) -> Capabilities:
     raise UsageError(f"no such vendor: {name[:80]!r}", hint=f"write one of {', '.join(row.name for row in TABLE)}")
 
 
-def by_host(host: str) -> Capabilities | None:
+def by_host(host: str) -> Traits | None:
     """Give the row of a host (`name[:port]`) that a vendor runs; None for any other host."""
     name = (urlsplit(f"//{host}").hostname or "").lower()
     return next((row for row in TABLE if any(fnmatchcase(name, pattern) for pattern in row.hosts)), None)
 
 
-def by_challenges(challenges: Iterable[Challenge]) -> Capabilities | None:
+def by_challenges(challenges: Iterable[Challenge]) -> Traits | None:
     """Give the row of a registry that one recognises by what it asks for; None for any other."""
     services = {challenge.parameters.get("service", "") for challenge in challenges}
     return HARBOR if _HARBOR_SERVICE in services else None
 
 
-def vendor_of(row: Capabilities) -> Vendor:
+def vendor_of(row: Traits) -> Vendor:
     """Give the API of a registry; raise Refused for one that has none, or none that regkit may use."""
     if not row.has_api:
         why = f" {row.unsafe}" if row.unsafe else " has no API of its own"

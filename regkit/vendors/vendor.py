@@ -12,7 +12,7 @@ from regkit.oci.digest import Digest
 from regkit.protocol.auth import Login
 from regkit.protocol.flow import Flow
 from regkit.vendors.access import Access
-from regkit.vendors.capability import Capabilities, Shown
+from regkit.vendors.capability import Shown, Traits
 
 PAGE_SIZE = 100
 """What all of them allow."""
@@ -42,7 +42,7 @@ class Vendor(ABC):
     What a vendor can't do is Refused, by this class.
     """
 
-    capabilities: Capabilities
+    capabilities: Traits
 
     @abstractmethod
     def access(self, login: Login | None) -> Access:
@@ -85,7 +85,7 @@ class Vendor(ABC):
         return describes_nothing(self.capabilities)
 
 
-def describes_nothing(registry: Capabilities) -> Refused:
+def describes_nothing(registry: Traits) -> Refused:
     """Give the error for a registry that takes no README."""
     if registry.shown is Shown.INDEX:
         return Refused(

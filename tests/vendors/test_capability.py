@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regkit.config.spec import PROVIDERS, VENDORS
-from regkit.vendors.capability import TABLE, ByDigest, ByTag, Capabilities, Children, Shown, Untag
+from regkit.vendors.capability import TABLE, ByDigest, ByTag, Children, Shown, Traits, Untag
 from regkit.vendors.find import by_host
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,14 +26,14 @@ def test_what_a_configuration_may_say() -> None:
 
 
 @ROWS
-def test_a_host_is_found_in_its_own_row(row: Capabilities) -> None:
+def test_a_host_is_found_in_its_own_row(row: Traits) -> None:
     """No pattern of one takes another's host."""
     for pattern in row.hosts:
         assert by_host(pattern.replace("*", "x")) is row
 
 
 @ROWS
-def test_ways_are_possible(row: Capabilities) -> None:
+def test_ways_are_possible(row: Traits) -> None:
     """No way rests on what the registry refuses; what isn't done there has a reason and something else to do."""
     if Untag.SPEC in row.untag:
         assert row.by_tag is not ByTag.REFUSED
@@ -47,14 +47,14 @@ def test_ways_are_possible(row: Capabilities) -> None:
 
 
 @ROWS
-def test_limits_belong_to_those_who_show_something(row: Capabilities) -> None:
+def test_limits_belong_to_those_who_show_something(row: Traits) -> None:
     if row.shown is not Shown.API:
         assert (row.full_limit, row.short, row.short_limit) == (None, False, None)
     assert row.short or row.short_limit is None
 
 
 @ROWS
-def test_addresses_are_https(row: Capabilities) -> None:
+def test_addresses_are_https(row: Traits) -> None:
     assert row.api.startswith("https://") or not row.api
     assert row.has_api or not row.api
 
