@@ -71,7 +71,7 @@ def _push_large(lab: Lab, place: Place, how: str) -> Iterator[Line]:
     found = compare(_named("regkit", place, [REGKIT, "copy", source, "{}:v1"]), peers, lab.env)
     bound = (
         "480 MiB read, hashed and sent on processors that the registry shares: SHA-256 takes 0.29 s, copying into and "
-        "out of the kernel 0.2 s, the start of Python 0.12 s, and all else that regkit does 0.05 s; crane and oras "
+        "out of the kernel 0.2 s, the start of Python 0.1 s, and all else that regkit does 0.05 s; crane and oras "
         f"don't check what they read. CPU: {found.cpu}"
     )
     yield line(f"push a layout, 3 platforms with 5 layers of 32 MiB each, {how}", found, "≤ 1.1", bound)
