@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Answer(Exception):
 
 
 @dataclass
-class Double:
+class Double(ABC):
     """A double: `calls` is its log, `scripted` are answers that come instead of its own, the first first.
 
     `faults` give an answer in the place of its own to the request with that number, from 0 on. `lag` is how many reads
@@ -73,9 +74,9 @@ class Double:
         """What `--api` takes."""
         return f"http://{self.host}"
 
+    @abstractmethod
     def handle(self, call: Call) -> Answer:
         """Answer a request; an Answer may be raised, too."""
-        raise NotImplementedError
 
     def serve(self, call: Call) -> Answer:
         """Log a request and answer it."""
