@@ -74,7 +74,7 @@ def _look(session: Session, image: Reference, needs: Sequence[Need]) -> list[Reg
     except ProtocolError as error:
         return [BuildFailed(f"{name} can't be read: {error.message}", hint=SKIP)]
     except Unavailable as error:
-        return [Unavailable(f"{name} can't be looked at: {error.message}", hint=f"try again; {SKIP}")]
+        return [Unavailable(f"{name} can't be looked at: {error.message}", hint=f"{error.hint or 'try again'}; {SKIP}")]
 
 
 def _children(where: Repository, name: str, index: Manifest, platforms: Iterable[Platform]) -> Iterator[RegkitError]:

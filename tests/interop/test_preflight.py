@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+import trustme
 
 from regkit.oci import mediatype
 from regkit.oci.descriptor import Descriptor
@@ -236,6 +238,19 @@ def test_a_registry_that_isnt_there(run: Run, tmp_path: Path) -> None:
     code, said = run(f"FROM {host}/base:1\n", "--no-preflight")
     assert code == 6
     assert "==> looking at" not in said
+
+
+def test_a_registry_with_an_authority_of_its_own(run: Run) -> None:
+    """Trying again is no use: the hint says what is."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    with listening(Handler, tls) as host:
+        code, said = run(f"FROM {host}/base:1\n")
+
+    assert code == 75
+    assert f"the base image {host}/base:1 can't be looked at: {host} has a certificate that isn't trusted" in said
+    assert "hint: give its authority with --ca-file, or SSL_CERT_FILE; --no-preflight" in said
+    assert "try again" not in said
 
 
 def test_the_image_that_reads_the_dockerfile(run: Run, shelf: RunningRegistry) -> None:
