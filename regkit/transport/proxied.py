@@ -39,9 +39,10 @@ class Proxied:
 
     def __init__(self, context: ssl.SSLContext, proxy: str, sockets: Sockets, keepalive: float) -> None:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive)
-        self._transport = httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
-        self._sockets = sockets
         parts = urlsplit(proxy)
+        asked = httpx.Proxy(proxy, ssl_context=context if parts.scheme == "https" else None)
+        self._transport = httpx.HTTPTransport(verify=context, limits=limits, proxy=asked)
+        self._sockets = sockets
         self._login, _, place = parts.netloc.rpartition("@")
         self._proxy = place if parts.port else f"{place.removesuffix(':')}:{_PORTS[parts.scheme]}"
         self._scheme = ""

@@ -136,6 +136,20 @@ def test_a_proxy_whose_certificate_is_not_trusted(by: By) -> None:
     assert not caught.value.transient
 
 
+def test_a_proxy_with_an_authority_that_is_trusted(by: By) -> None:
+    """Whom one trusts as a registry's authority is trusted as the proxy's."""
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    with serving([http(200, b"there")], tls=server) as proxy:
+        answer = by(f"https://{proxy.host}", client).exchange(get("http"))
+        said = b"".join(answer)
+        answer.close()
+
+    assert (answer.status, said) == (200, b"there")
+
+
 def test_a_proxy_that_went_away_meanwhile(by: By) -> None:
     """A connection that is made anew is the proxy's again."""
     with serving([http(200)]) as proxy:
