@@ -32,6 +32,7 @@ VIEWS = {
     "blob get": "bytes as they are stored",
     "blob put": "a digest",
     "builder down": "nothing",
+    "completion": "a script for a shell",
     "init": "a file for people",
     "login": "nothing",
     "logout": "nothing",

@@ -101,7 +101,9 @@ def test_what_is_there_is_read_and_compared(registry: RunningRegistry, tmp_path:
     assert [str(config.platform) for config in configs] == list(PLATFORMS)
     assert [child.entry.descriptor for child in tree.children] == list(index.manifests)
     first, second = found.images
-    assert (first.before, first.equal, second.after) == (found.before.images[first.platform], False, None)
+    assert [image.platform for image in found.images] == list(PLATFORMS)
+    assert [image.before for image in found.images] == list(found.before.images.values())
+    assert (first.equal, second.after) == (False, None)
     assert [image.digests[0] for image in found.images] == [child.digest for child in index.manifests]
     assert crane_digest(str(new)) == found.after.manifest.digest
     assert first.added != ()
