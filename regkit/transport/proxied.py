@@ -17,6 +17,7 @@ import httpx
 from regkit.transport.sockets import CONNECT_LIMIT, Sockets
 from regkit.transport.strict import Patience
 from regkit.transport.wire import (
+    PORTS,
     CantConnectError,
     CantSendError,
     Message,
@@ -29,7 +30,6 @@ from regkit.transport.wire import (
 _ON_ITS_WAY = {"http": "http11.send_request_headers.started", "https": "proxy.start_tls.started"}
 """What httpx does, by the URL's scheme, when the proxy is there and, for TLS, has opened a tunnel."""
 
-_PORTS = {"http": 80, "https": 443}
 _LOGIN_WANTED = 407
 _HINT = "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY say which proxy is asked, NO_PROXY which hosts need none"
 
@@ -44,7 +44,7 @@ class Proxied:
         self._transport = httpx.HTTPTransport(verify=context, limits=limits, proxy=asked)
         self._sockets = sockets
         self._login, _, place = parts.netloc.rpartition("@")
-        self._proxy = place if parts.port else f"{place.removesuffix(':')}:{_PORTS[parts.scheme]}"
+        self._proxy = place if parts.port else f"{place.removesuffix(':')}:{PORTS[parts.scheme]}"
         self._scheme = ""
         self._is_on_its_way = False
 

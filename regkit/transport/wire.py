@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 _SAFE = "%!$&'()*+,/:;=?@[]~"
 """What stays as it is in a path and a query, beside letters, digits and `-._` (RFC 3986, 3.3 and 3.4)."""
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
+"""The ports that a scheme implies."""
 _NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:%")
 
 
@@ -78,7 +79,7 @@ class Message(NamedTuple):
         """Give the value of `Host` (RFC 9110, 7.2), without a port that the scheme implies."""
         scheme, host, port = self.origin
         name = f"[{host}]" if ":" in host else host
-        return name if port == _PORTS[scheme] else f"{name}:{port}"
+        return name if port == PORTS[scheme] else f"{name}:{port}"
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
@@ -129,7 +130,7 @@ def origin_of(url: str) -> Origin:
         raise CantSendError("its address has characters that can't be printed")
     try:
         parts = urlsplit(url)
-        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        port = PORTS[parts.scheme] if parts.port is None else parts.port
     except (ValueError, KeyError):
         raise CantSendError(f"not an address of HTTP: {url[:200]!r}") from None
     if "@" in parts.netloc:
